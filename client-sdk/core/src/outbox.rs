@@ -1,0 +1,91 @@
+//! Facts that the hub has not confirmed, in the order in which they were written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lockstep_protocol::fact::Fact;
+use lockstep_protocol::id::{ActorId, ConversationId, DocumentId, MessageId};
+
+use crate::effect::Ticket;
+use crate::row::OutboxRow;
+
+/// The outbox: all of it is in memory, as it is bounded by `OUTBOX_MAX`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outbox {
+    rows: BTreeMap<u64, (OutboxRow, Ticket)>,
+    documents: BTreeMap<DocumentId, BTreeSet<u64>>,
+    messages: BTreeMap<MessageId, DocumentId>,
+}
+
+/// Most facts that may wait; beyond, an act is answered `Busy`.
+pub(crate) const OUTBOX_MAX: usize = 65_536;
+
+impl Outbox {
+    pub(crate) fn insert(&mut self, row: OutboxRow, ticket: Ticket) {
+        self.remove(row.order);
+        if let Fact::Message(message) = &row.fact {
+            self.messages.insert(message.id, row.document);
+        }
+        self.documents.entry(row.document).or_default().insert(row.order);
+        self.rows.insert(row.order, (row, ticket));
+    }
+
+    pub(crate) fn remove(&mut self, order: u64) -> Option<OutboxRow> {
+        let (row, _) = self.rows.remove(&order)?;
+        if let Fact::Message(message) = &row.fact {
+            self.messages.remove(&message.id);
+        }
+        let orders = self.documents.get_mut(&row.document).expect("every row is in its document's set");
+        orders.remove(&order);
+        if orders.is_empty() {
+            self.documents.remove(&row.document);
+        }
+        Some(row)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Rows in order.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &OutboxRow> {
+        self.rows.values().map(|(row, _)| row)
+    }
+
+    /// Rows of a document, in order.
+    pub(crate) fn of(&self, document: DocumentId) -> impl Iterator<Item = &OutboxRow> {
+        self.documents.get(&document).into_iter().flatten().map(|order| &self.rows[order].0)
+    }
+
+    /// Rows of a conversation.
+    pub(crate) fn of_conversation(&self, conversation: ConversationId) -> impl Iterator<Item = &OutboxRow> {
+        let documents = DocumentId::segment(conversation, 0)..=DocumentId::card(conversation, u32::MAX);
+        self.documents.range(documents).flat_map(|(_, orders)| orders).map(|order| &self.rows[order].0)
+    }
+
+    /// Rows of a document in one chain, in order of seq, with their tickets.
+    pub(crate) fn chain(&self, document: DocumentId, actor: ActorId) -> Vec<(&OutboxRow, Ticket)> {
+        let orders = self.documents.get(&document).into_iter().flatten();
+        let mut chain: Vec<_> = orders.map(|order| &self.rows[order]).map(|(row, ticket)| (row, *ticket)).collect();
+        chain.retain(|(row, _)| row.actor == actor);
+        chain.sort_by_key(|(row, _)| row.seq);
+        chain
+    }
+
+    /// The row at a place of a chain.
+    pub(crate) fn at(&self, document: DocumentId, actor: ActorId, seq: u32) -> Option<&OutboxRow> {
+        self.of(document).find(|row| row.actor == actor && row.seq == seq)
+    }
+
+    /// Documents with rows, that with the oldest row first.
+    pub(crate) fn documents(&self) -> Vec<DocumentId> {
+        let first = |orders: &BTreeSet<u64>| orders.first().copied();
+        let mut documents: Vec<_> = self.documents.iter().map(|(id, orders)| (first(orders), *id)).collect();
+        documents.sort_unstable();
+        documents.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// The document that a pending message waits for.
+    pub(crate) fn document_of(&self, message: MessageId) -> Option<DocumentId> {
+        self.messages.get(&message).copied()
+    }
+}

@@ -1,0 +1,292 @@
+//! Rows that a device keeps.
+
+use lockstep_protocol::change::ChainHead;
+use lockstep_protocol::cursor::Cursor;
+use lockstep_protocol::directory::Conversation;
+use lockstep_protocol::entry::{Delivery, EntryBody, PlacedFact, Resolution, Stamp};
+use lockstep_protocol::fact::Fact;
+use lockstep_protocol::frame::{Marker, OfferedEntry, Team};
+use lockstep_protocol::id::{
+    ActorId, ConversationId, DocumentId, Epoch, HashPrefix, HubId, Lsn, MemberId, MessageId, Nonce,
+};
+use lockstep_protocol::snapshot::DocumentDigest;
+
+/// One row to write or delete.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Write {
+    /// The device's own state; one row.
+    Meta(Box<Meta>),
+    /// Members, policy and own role; one row.
+    Team(Box<Team>),
+    /// A conversation, by id.
+    Conversation(Box<ConversationRow>),
+    /// A document, by id.
+    Document(Box<DocumentRow>),
+    /// Deletes a document with its facts and events.
+    DocumentGone(DocumentId),
+    /// A stamped fact, by (document, actor, seq).
+    Fact(Box<FactRow>),
+    /// A resolution or delivery, by [`EventRow::key`].
+    Event(Box<EventRow>),
+    /// A fact that the hub has not confirmed, by order.
+    Outbox(Box<OutboxRow>),
+    /// Deletes an outbox row.
+    OutboxGone(u64),
+    /// A resolution that the hub has not confirmed, by order.
+    Resolve(Box<ResolveRow>),
+    /// Deletes a resolution.
+    ResolveGone(u64),
+    /// A stamped entry to be offered, by key.
+    Offer(Box<OfferRow>),
+    /// Deletes an offer.
+    OfferGone(OfferKey),
+    /// A backfill, by conversation.
+    Backfill(BackfillRow),
+    /// Deletes a backfill.
+    BackfillGone(ConversationId),
+    /// What could not be sent, by order.
+    NotSent(Box<NotSentRow>),
+    /// Deletes such an item.
+    NotSentGone(u64),
+    /// Deletes a conversation with its documents, their facts and events, and its backfill. Not its outbox rows,
+    /// resolutions and offers.
+    Forget(ConversationId),
+}
+
+/// The device's own state.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Meta {
+    /// The hub that it belongs to, from the first Challenge that led to a Welcome.
+    pub hub: Option<HubId>,
+    /// Whose device it is; none until it is enrolled.
+    pub member: Option<MemberId>,
+    /// The epochs met, oldest first. The last is the newest Welcome's.
+    pub epochs: Vec<Epoch>,
+    /// Up to where it holds everything it may see. Of an older epoch than the last of `epochs` while an epoch change
+    /// is not finished.
+    pub cursor: Option<Cursor>,
+    /// The farthest place of the log that it has proof of.
+    pub witness: Option<Cursor>,
+    /// The hybrid clock's newest time, milliseconds since 1970.
+    pub clock_ms: u64,
+    /// The next order number for outbox rows, resolutions and items not sent.
+    pub next_order: u64,
+}
+
+/// A conversation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConversationRow {
+    /// What the directory says of it.
+    pub conversation: Conversation,
+    /// The newest segment known: new messages go there.
+    pub open_segment: u32,
+    /// The newest card known.
+    pub open_card: u32,
+    /// Its newest entry, for sorting by recency.
+    pub newest: Lsn,
+    /// Read positions, in ascending order of member.
+    pub markers: Vec<Marker>,
+    /// This member's read position that the hub has not confirmed.
+    pub unsent_mark: Option<MessageId>,
+    /// The hub of the present epoch does not list it: hidden, and deleted as soon as its stamped entries are offers.
+    pub lost: bool,
+}
+
+/// A document's small state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DocumentRow {
+    /// The document.
+    pub document: DocumentId,
+    /// Digest of its stamped facts and events, to compare with the hub's catalogue.
+    pub digest: DocumentDigest,
+    /// This device's own chain; none until it writes here, or after it abandoned one.
+    pub own: Option<OwnChain>,
+    /// The newest accepted reply in it.
+    pub newest_reply: Option<AcceptedReply>,
+}
+
+/// This device's current chain in a document.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OwnChain {
+    /// Its nonce.
+    pub nonce: Nonce,
+    /// Its actor.
+    pub actor: ActorId,
+    /// Its newest change, facts in the outbox included.
+    pub head: ChainHead,
+}
+
+/// A reply that went to the customer, or will.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct AcceptedReply {
+    /// Place of its acceptance's epoch in [`Meta::epochs`], from 1; 0 for an epoch older than all that were met.
+    pub generation: u32,
+    /// LSN of its acceptance: its own, or that of its resolution.
+    pub lsn: Lsn,
+    /// The reply.
+    pub message: MessageId,
+}
+
+/// A stamped fact.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FactRow {
+    /// The epoch of its stamp.
+    pub epoch: Epoch,
+    /// The hub's stamp.
+    pub stamp: Stamp,
+    /// The fact. A seq above its chain's next is kept and waits for those before it.
+    pub placed: PlacedFact,
+}
+
+/// A resolution or delivery.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EventRow {
+    /// The epoch of its stamp.
+    pub epoch: Epoch,
+    /// The hub's stamp.
+    pub stamp: Stamp,
+    /// `Resolved` or `Delivered`.
+    pub body: EntryBody,
+}
+
+/// What tells one event of a document from another.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum EventKey {
+    /// A reply was resolved.
+    Resolved(MessageId, Resolution),
+    /// A delivery was reported.
+    Delivered(MessageId, Delivery),
+}
+
+impl EventKey {
+    /// The key of a body; none if it is neither a resolution nor a delivery.
+    #[must_use]
+    pub const fn of(body: &EntryBody) -> Option<Self> {
+        match body {
+            EntryBody::Resolved { message, resolution, .. } => Some(Self::Resolved(*message, *resolution)),
+            EntryBody::Delivered { message, delivery, .. } => Some(Self::Delivered(*message, *delivery)),
+            EntryBody::Fact(_) | EntryBody::Opened { .. } | EntryBody::Marked { .. } | EntryBody::Directory(_) => None,
+        }
+    }
+
+    /// The reply that it is about.
+    #[must_use]
+    pub const fn message(&self) -> MessageId {
+        match self {
+            Self::Resolved(message, _) | Self::Delivered(message, _) => *message,
+        }
+    }
+}
+
+impl EventRow {
+    /// Its document and key; none for a body that is no event, which is never written.
+    #[must_use]
+    pub fn key(&self) -> Option<(DocumentId, EventKey)> {
+        Some((self.body.document()?, EventKey::of(&self.body)?))
+    }
+}
+
+/// A fact of this device that the hub has not confirmed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OutboxRow {
+    /// Its place among everything that this device wrote.
+    pub order: u64,
+    /// The document.
+    pub document: DocumentId,
+    /// The chain. Another than the document's own one: it is written again when the epoch change is settled.
+    pub actor: ActorId,
+    /// Place in the chain.
+    pub seq: u32,
+    /// Prefix of the derived hash.
+    pub hash: HashPrefix,
+    /// The fact.
+    pub fact: Fact,
+}
+
+/// A resolution that the hub has not confirmed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ResolveRow {
+    /// Its place among everything that this device wrote.
+    pub order: u64,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The held reply.
+    pub message: MessageId,
+    /// What its author chose.
+    pub resolution: Resolution,
+    /// The newest accepted reply on the screen when they chose.
+    pub seen: Option<MessageId>,
+}
+
+/// Order in which entries are offered: epochs as met, then LSN.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct OfferKey {
+    /// As [`AcceptedReply::generation`].
+    pub generation: u32,
+    /// Its LSN then.
+    pub lsn: Lsn,
+    /// Its epoch.
+    pub epoch: Epoch,
+}
+
+/// A stamped entry of an earlier epoch that the hub may have lost.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OfferRow {
+    /// Its key.
+    pub key: OfferKey,
+    /// The entry.
+    pub entry: OfferedEntry,
+}
+
+/// Documents of a conversation that are still to be fetched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BackfillRow {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The LSN that it belongs to: of a grant, or of a catalogue's end. What answers an older one is ignored.
+    pub grant: Lsn,
+    /// The next Fetch's `before`: none for the cards and the newest segments.
+    pub before: Option<u32>,
+    /// The lowest segment needed.
+    pub floor: u32,
+    /// It follows an epoch change: nothing is sent to the conversation before it is done.
+    pub changed: bool,
+}
+
+/// What its author wrote and the hub will never take.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NotSentRow {
+    /// Its number.
+    pub order: u64,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// What was written.
+    pub fact: Fact,
+    /// The refusal code's number.
+    pub code: u16,
+    /// When it was given up, milliseconds since 1970 by the device's corrected clock.
+    pub at_ms: u64,
+}
+
+/// Everything that a device starts from; facts and events are loaded when they are needed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Stored {
+    /// The device's own state.
+    pub meta: Meta,
+    /// The team, once known.
+    pub team: Option<Team>,
+    /// Conversations.
+    pub conversations: Vec<ConversationRow>,
+    /// Documents.
+    pub documents: Vec<DocumentRow>,
+    /// Facts not confirmed, in order.
+    pub outbox: Vec<OutboxRow>,
+    /// Resolutions not confirmed, in order.
+    pub resolves: Vec<ResolveRow>,
+    /// Entries to be offered, in order.
+    pub offers: Vec<OfferRow>,
+    /// Backfills.
+    pub backfills: Vec<BackfillRow>,
+    /// What could not be sent.
+    pub not_sent: Vec<NotSentRow>,
+}

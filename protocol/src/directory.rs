@@ -1,0 +1,187 @@
+//! The directory: members, devices, policy, conversations and assignments. Decided by the hub, carried in the log.
+
+use minicbor::{Decode, Encode};
+
+use crate::codec;
+use crate::id::{ConversationId, DeviceId, MemberId, PublicKey};
+use crate::limits;
+
+/// What a member may do. DESIGN section 7.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Role {
+    /// Everything.
+    #[n(0)]
+    Owner,
+    /// Every conversation; manages agents, devices and assignments.
+    #[n(1)]
+    Manager,
+    /// The conversations assigned to them, and unassigned ones if the policy says so.
+    #[n(2)]
+    Agent,
+    /// Reads every conversation, never writes.
+    #[n(3)]
+    Auditor,
+    /// A channel connector or bot: the conversations of its channel.
+    #[n(4)]
+    Service,
+}
+
+/// A person on the team, or a service account.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Member {
+    /// Staff number; never 0.
+    #[n(0)]
+    pub id: MemberId,
+    /// Shown name.
+    #[n(1)]
+    pub name: String,
+    /// Role.
+    #[n(2)]
+    pub role: Role,
+}
+
+/// One phone, PC, tablet or browser of a member.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Device {
+    /// Its public key; its id follows from it.
+    #[n(0)]
+    pub key: PublicKey,
+    /// Its member.
+    #[n(1)]
+    pub member: MemberId,
+    /// Shown name.
+    #[n(2)]
+    pub name: String,
+}
+
+impl Device {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> DeviceId {
+        DeviceId::of(&self.key)
+    }
+}
+
+/// What happens to a collided reply.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Encode, Decode)]
+#[cbor(index_only)]
+pub enum CollisionPolicy {
+    /// Kept back until its author decides.
+    #[default]
+    #[n(0)]
+    Hold,
+    /// Sent, but marked.
+    #[n(1)]
+    Flag,
+}
+
+/// The team's choices.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Encode, Decode)]
+pub struct Policy {
+    /// What happens to a collided reply.
+    #[n(0)]
+    pub collision: CollisionPolicy,
+    /// Whether agents see conversations that nobody is assigned to.
+    #[n(1)]
+    pub agents_see_unassigned: bool,
+    /// Whether service accounts take and meet the lock as members do.
+    #[n(2)]
+    pub services_lock: bool,
+}
+
+/// A conversation as the directory knows it.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Conversation {
+    /// Its id.
+    #[n(0)]
+    pub id: ConversationId,
+    /// The customer's shown name.
+    #[n(1)]
+    pub customer: String,
+    /// The service account of its channel, if one carries it.
+    #[n(2)]
+    pub service: Option<MemberId>,
+    /// The members assigned to it, in ascending order.
+    #[cbor(n(3), decode_with = "codec::list::<_, _, { limits::ASSIGNED_MAX }>")]
+    pub assigned: Vec<MemberId>,
+}
+
+/// A change of the directory, as it stands in the log.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(flat)]
+pub enum DirectoryEvent {
+    /// A member joined.
+    #[n(0)]
+    MemberAdded(#[n(0)] Member),
+    /// A member's role changed.
+    #[n(1)]
+    RoleChanged {
+        /// Who.
+        #[n(0)]
+        member: MemberId,
+        /// The new role.
+        #[n(1)]
+        role: Role,
+    },
+    /// A member left; their devices are revoked.
+    #[n(2)]
+    MemberRemoved {
+        /// Who.
+        #[n(0)]
+        member: MemberId,
+    },
+    /// A device was enrolled.
+    #[n(3)]
+    DeviceAdded(#[n(0)] Device),
+    /// A device was revoked.
+    #[n(4)]
+    DeviceRevoked {
+        /// Which.
+        #[n(0)]
+        device: DeviceId,
+    },
+    /// The policy changed.
+    #[n(5)]
+    PolicyChanged(#[n(0)] Policy),
+    /// A conversation was opened.
+    #[n(6)]
+    ConversationOpened(#[n(0)] Conversation),
+    /// A member was assigned to a conversation.
+    #[n(7)]
+    Assigned {
+        /// Which conversation.
+        #[n(0)]
+        conversation: ConversationId,
+        /// Who.
+        #[n(1)]
+        member: MemberId,
+    },
+    /// A member was unassigned from a conversation.
+    #[n(8)]
+    Unassigned {
+        /// Which conversation.
+        #[n(0)]
+        conversation: ConversationId,
+        /// Who.
+        #[n(1)]
+        member: MemberId,
+    },
+}
+
+impl DirectoryEvent {
+    /// The conversation that it concerns; `None` for what the whole team learns.
+    #[must_use]
+    pub const fn conversation(&self) -> Option<ConversationId> {
+        match self {
+            Self::ConversationOpened(conversation) => Some(conversation.id),
+            Self::Assigned { conversation, .. } | Self::Unassigned { conversation, .. } => Some(*conversation),
+            Self::MemberAdded(_)
+            | Self::RoleChanged { .. }
+            | Self::MemberRemoved { .. }
+            | Self::DeviceAdded(_)
+            | Self::DeviceRevoked { .. }
+            | Self::PolicyChanged(_) => None,
+        }
+    }
+}

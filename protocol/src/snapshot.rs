@@ -1,0 +1,91 @@
+//! A document as the hub keeps and sends it: Automerge bytes, and beside them a table of what the hub decided.
+
+use minicbor::{Decode, Encode};
+
+use crate::entry::{EntryBody, Stamp};
+use crate::id::{ActorId, ChangeHash, Epoch, first_16};
+
+/// Order-independent digest of what a document holds: the exclusive or of 16 bytes a fact or event.
+///
+/// Hub and devices keep it as they go; two replicas with equal digests hold the same facts, resolutions and deliveries.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Encode, Decode)]
+#[cbor(transparent)]
+pub struct DocumentDigest(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
+
+impl DocumentDigest {
+    /// Adds (or takes back) a fact by its full change hash, which fixes document, chain, place and content.
+    pub fn toggle_fact(&mut self, hash: &ChangeHash) {
+        self.toggle(&hash.0[..16]);
+    }
+
+    /// Adds (or takes back) a resolution or delivery.
+    pub fn toggle_event(&mut self, body: &EntryBody) {
+        self.toggle(&first_16(blake3::Hasher::new().update(&body.mac_bytes())));
+    }
+
+    fn toggle(&mut self, bytes: &[u8]) {
+        self.0.iter_mut().zip(bytes).for_each(|(digest, byte)| *digest ^= byte);
+    }
+}
+
+/// What the hub decided about one fact of a snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct TableFact {
+    /// Its chain.
+    #[n(0)]
+    pub actor: ActorId,
+    /// Its place in the chain.
+    #[n(1)]
+    pub seq: u32,
+    /// Index of its epoch in [`Table::epochs`].
+    #[n(2)]
+    pub epoch: u32,
+    /// Its stamp.
+    #[n(3)]
+    pub stamp: Stamp,
+}
+
+/// A resolution or delivery that belongs to a snapshot's document.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct TableEvent {
+    /// Index of its epoch in [`Table::epochs`].
+    #[n(0)]
+    pub epoch: u32,
+    /// Its stamp.
+    #[n(1)]
+    pub stamp: Stamp,
+    /// `Resolved` or `Delivered`.
+    #[n(2)]
+    pub body: EntryBody,
+}
+
+/// LSN, time, verdict and delivery of everything in a snapshot.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
+pub struct Table {
+    /// The epochs that rows refer to.
+    #[n(0)]
+    pub epochs: Vec<Epoch>,
+    /// One row a fact, in order of LSN.
+    #[n(1)]
+    pub facts: Vec<TableFact>,
+    /// Resolutions and deliveries, in order of LSN.
+    #[n(2)]
+    pub events: Vec<TableEvent>,
+}
+
+impl Table {
+    /// The index of an epoch, added if it is new.
+    pub fn epoch_index(&mut self, epoch: Epoch) -> u32 {
+        let index = self.epochs.iter().position(|known| *known == epoch).unwrap_or_else(|| {
+            self.epochs.push(epoch);
+            self.epochs.len() - 1
+        });
+        u32::try_from(index).expect("a hub has fewer than 2^32 epochs")
+    }
+
+    /// The epoch of a row, if its index is one of ours.
+    #[must_use]
+    pub fn epoch(&self, index: u32) -> Option<Epoch> {
+        self.epochs.get(index as usize).copied()
+    }
+}

@@ -1,0 +1,401 @@
+//! Catch-up: a session that lags reads the log at its own speed; one without a good cursor is sent the catalogue; any
+//! may fetch documents.
+
+use bytes::Bytes;
+use lockstep_protocol::entry::LogChain;
+use lockstep_protocol::frame::{
+    Catalogue, CatalogueConversation, CatalogueDocument, EntryBytes, Fetch, HubFrame, Snapshot, TailEntry, Team,
+};
+use lockstep_protocol::id::{ConversationId, DocumentId, DocumentKind, Epoch, Lsn};
+use lockstep_protocol::limits;
+use lockstep_protocol::refusal::RefusalCode;
+use lockstep_protocol::snapshot::Table;
+
+use crate::conversation::{Slot, Work};
+use crate::effect::Effect;
+use crate::hub::{Hub, refused};
+use crate::input::SessionId;
+use crate::planted::HubBug;
+use crate::query::{Query, StoredEntry};
+use crate::row::{ConversationRow, SnapshotRow};
+use crate::session::{CatalogueJob, FetchJob, Mode, Open, Page, Reading};
+
+/// Fetches of one session that may wait.
+const FETCHES_MAX: usize = 16;
+/// Bytes of one part of a snapshot.
+const PART_BYTES_MAX: usize = 256 * 1024;
+/// Table rows of one part: each is at most 128 bytes encoded.
+const PART_ROWS_MAX: usize = 2_048;
+/// Newest documents listed of one conversation; a device fetches older ones without comparing.
+const LISTED_DOCUMENTS_MAX: usize = 8_192;
+
+impl Hub {
+    /// Lets a session go on with whatever it waits for, as far as its credit reaches.
+    pub(crate) fn pump(&mut self, id: SessionId, effects: &mut Vec<Effect>) {
+        let committed = self.log.committed;
+        let (queue_max, read_max) = (self.config.session_queue_bytes_max, self.config.log_read_bytes_max);
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if session.unsent_bytes > queue_max / 2 {
+            return;
+        }
+        let Some(open) = session.open_mut() else { return };
+        match &mut open.mode {
+            Mode::Reading(reading) if reading.page.is_some() => self.try_page(id, effects),
+            Mode::Reading(reading) if !reading.loading => {
+                if open.position >= committed {
+                    open.mode = Mode::Live;
+                } else {
+                    reading.loading = true;
+                    let after = open.position;
+                    effects.push(Effect::Load(Query::Log { session: id, after, bytes_max: read_max }));
+                }
+            }
+            Mode::Catalogue(job) if !job.loading => {
+                job.loading = true;
+                job.access_version = self.access_version;
+                let after = job.after;
+                let conversations_max = limits::CATALOGUE_CONVERSATIONS_MAX;
+                effects.push(Effect::Load(Query::Catalogue { session: id, after, conversations_max }));
+            }
+            Mode::Live | Mode::Reading(_) | Mode::Catalogue(_) => {}
+        }
+        self.pump_fetch(id, effects);
+    }
+
+    /// A part of the log was read for a session.
+    pub(crate) fn log_read(
+        &mut self,
+        id: SessionId,
+        entries: Vec<StoredEntry>,
+        upto: Lsn,
+        chain: LogChain,
+        effects: &mut Vec<Effect>,
+    ) {
+        let floor = self.floor;
+        let Some(Open { mode: Mode::Reading(reading), position, .. }) = self.open_mut(id) else { return };
+        if !reading.loading {
+            return;
+        }
+        reading.loading = false;
+        // Below the retention floor there are holes.
+        let has_hole = *position < floor || entries.first().is_some_and(|entry| entry.lsn != position.next());
+        if has_hole {
+            return self.start_catalogue(id, effects);
+        }
+        reading.page = Some(Page { entries, upto, chain, pinned: Vec::new() });
+        self.try_page(id, effects);
+    }
+
+    /// Sends the page that was read, once all its conversations are in memory.
+    fn try_page(&mut self, id: SessionId, effects: &mut Vec<Effect>) {
+        let Some(Open { mode: Mode::Reading(reading), .. }) = self.open_mut(id) else { return };
+        let Some(page) = reading.page.take() else { return };
+        let missing = self.not_in_memory(page.entries.iter().filter_map(|entry| entry.conversation));
+        if missing.is_empty() {
+            for conversation in &page.pinned {
+                self.unpin(*conversation);
+            }
+            let resync = self.send_page(id, &page.entries, page.upto, &page.chain, effects);
+            if resync {
+                self.start_catalogue(id, effects);
+            }
+            return self.pump(id, effects);
+        }
+        // Everything the page needs stays until it is sent, or a small memory could load for ever.
+        let wanted: Vec<ConversationId> = page.entries.iter().filter_map(|entry| entry.conversation).collect();
+        let mut page = page;
+        for conversation in wanted {
+            if !page.pinned.contains(&conversation) {
+                page.pinned.push(conversation);
+                if missing.contains(&conversation) {
+                    self.want(conversation, id, effects);
+                }
+                if let Some(slot) = self.conversations.get_mut(&conversation) {
+                    slot.pins += 1;
+                }
+            }
+        }
+        if let Some(Open { mode: Mode::Reading(reading), .. }) = self.open_mut(id) {
+            reading.page = Some(page);
+        }
+    }
+
+    /// Has a conversation loaded and the session woken when it is there.
+    fn want(&mut self, conversation: ConversationId, session: SessionId, effects: &mut Vec<Effect>) {
+        self.enqueue(conversation, Work::Wake(session), effects);
+    }
+
+    /// Sends the session through the catalogue; the log follows from what is durable now.
+    pub(crate) fn start_catalogue(&mut self, id: SessionId, effects: &mut Vec<Effect>) {
+        let end = self.log.committed_cursor();
+        let Some(open) = self.open_mut(id) else { return };
+        let pins = match &mut open.mode {
+            Mode::Reading(Reading { page: Some(page), .. }) => std::mem::take(&mut page.pinned),
+            _ => Vec::new(),
+        };
+        open.mode = Mode::Catalogue(CatalogueJob { page: 0, after: None, loading: false, access_version: 0, end });
+        for conversation in pins {
+            self.unpin(conversation);
+        }
+        self.pump(id, effects);
+    }
+
+    /// A page of conversations was read for a session.
+    pub(crate) fn catalogue_read(
+        &mut self,
+        id: SessionId,
+        rows: Vec<(ConversationRow, Vec<CatalogueDocument>)>,
+        last: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        let version = self.access_version;
+        let Some(open) = self.open_mut(id) else { return };
+        let member = open.member;
+        let Mode::Catalogue(job) = &mut open.mode else { return };
+        if !job.loading {
+            return;
+        }
+        job.loading = false;
+        if job.access_version != version {
+            // Who may see what changed while the rows were read: read them again.
+            return self.pump(id, effects);
+        }
+        let (page, end) = (job.page, job.end);
+        let mut conversations = Vec::new();
+        let (mut bytes, mut cut, mut after) = (0, false, None);
+        for (row, documents) in rows {
+            let size = 256 + 48 * documents.len().min(LISTED_DOCUMENTS_MAX);
+            if bytes > 0 && bytes + size > limits::FRAME_BYTES_MAX / 2 {
+                cut = true;
+                break;
+            }
+            bytes += size;
+            after = Some(row.conversation.id);
+            let visible = match self.conversations.get(&row.conversation.id) {
+                Some(slot) if slot.row().is_some() => self.sees(slot, member),
+                _ => self.access.may_see(member, &row.conversation, Some(&row.conversation)),
+            };
+            if visible {
+                conversations.push(listed(&row, documents));
+            }
+        }
+        let is_last = last && !cut;
+        let team = (page == 0).then(|| Team {
+            members: self.access.sequenced.members.values().cloned().collect(),
+            policy: self.access.sequenced.policy,
+            role: self.access.sequenced.role(member).unwrap_or(lockstep_protocol::directory::Role::Agent),
+        });
+        let planted_early = self.planted.is(HubBug::CatchUpBeforeSubscribing);
+        let committed = self.log.committed;
+        let seen: Vec<ConversationId> = conversations.iter().map(|listed| listed.conversation.id).collect();
+        if let Some(open) = self.open_mut(id) {
+            open.seen_at_start.get_or_insert_default().extend(seen);
+            if is_last {
+                open.mode = Mode::Reading(Reading::default());
+                open.position = if planted_early { committed } else { end.lsn };
+            } else if let Mode::Catalogue(job) = &mut open.mode {
+                job.page += 1;
+                job.after = after.or(job.after);
+            }
+        }
+        let frame = Catalogue { tag: None, page, conversations, team, end: is_last.then_some(end) };
+        self.send(id, &HubFrame::Catalogue(frame), effects);
+        self.pump(id, effects);
+    }
+
+    /// A device asks for a conversation's documents.
+    pub(crate) fn fetch(&mut self, slot: &mut Slot, id: SessionId, fetch: Fetch, effects: &mut Vec<Effect>) {
+        let unknown = |hub: &mut Self, effects: &mut Vec<Effect>, code: RefusalCode| {
+            hub.send(id, &refused(Some(fetch.tag), code.into()), effects);
+        };
+        if self.seeing_member(slot, id).is_none() {
+            return unknown(self, effects, RefusalCode::ConversationUnknown);
+        }
+        let Some(row) = slot.row() else { return };
+        let below = fetch.before.map_or(row.open_segment + 1, |before| before.min(row.open_segment + 1));
+        let lowest = below.saturating_sub(fetch.limit);
+        let cards = if fetch.before.is_none() { 0..row.open_card + 1 } else { 0..0 };
+        let documents = (lowest..below)
+            .rev()
+            .map(|number| DocumentId::segment(fetch.conversation, number))
+            .chain(cards.map(|number| DocumentId::card(fetch.conversation, number)))
+            .collect();
+        let Some(open) = self.open_mut(id) else { return };
+        if open.fetches.len() >= FETCHES_MAX {
+            return unknown(self, effects, RefusalCode::Busy);
+        }
+        open.fetches.push_back(FetchJob {
+            tag: fetch.tag,
+            conversation: fetch.conversation,
+            documents,
+            before: (lowest > 0).then_some(lowest),
+            announced: false,
+            loading: false,
+        });
+        slot.pins += 1;
+        self.announce_fetch(slot, id, fetch.tag, effects);
+        self.pump_fetch(id, effects);
+    }
+
+    /// The answer to a Fetch begins with what the directory says of the conversation.
+    fn announce_fetch(&mut self, slot: &Slot, id: SessionId, tag: u64, effects: &mut Vec<Effect>) {
+        let Some(row) = slot.row() else { return };
+        let conversations = vec![listed(row, Vec::new())];
+        if let Some(job) = self.open_mut(id).and_then(|open| open.fetches.back_mut()) {
+            job.announced = true;
+        }
+        let frame = Catalogue { tag: Some(tag), page: 0, conversations, team: None, end: None };
+        self.send(id, &HubFrame::Catalogue(frame), effects);
+    }
+
+    /// Reads the next document of the session's oldest Fetch, one at a time.
+    fn pump_fetch(&mut self, id: SessionId, effects: &mut Vec<Effect>) {
+        let queue_max = self.config.session_queue_bytes_max;
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if session.unsent_bytes > queue_max / 2 {
+            return;
+        }
+        let Some(open) = session.open_mut() else { return };
+        let Some(job) = open.fetches.front_mut() else { return };
+        if job.loading || !job.announced {
+            return;
+        }
+        if let Some(document) = job.documents.front() {
+            job.loading = true;
+            return effects.push(Effect::Load(Query::Content { session: id, document: *document }));
+        }
+        let (tag, conversation, before) = (job.tag, job.conversation, job.before);
+        open.fetches.pop_front();
+        self.unpin(conversation);
+        self.send(id, &HubFrame::Fetched { tag, conversation, before }, effects);
+        self.pump_fetch(id, effects);
+    }
+
+    /// A document was read for a session. Whether its member may see it is judged now.
+    pub(crate) fn content_read(
+        &mut self,
+        id: SessionId,
+        document: DocumentId,
+        snapshot: Option<SnapshotRow>,
+        tail: &[(Epoch, Bytes)],
+        upto: Lsn,
+        effects: &mut Vec<Effect>,
+    ) {
+        let sees =
+            self.conversations.get(&document.conversation).is_some_and(|slot| self.seeing_member(slot, id).is_some());
+        let Some(open) = self.open_mut(id) else { return };
+        let Some(job) = open.fetches.front_mut().filter(|job| job.loading) else { return };
+        if job.documents.front() != Some(&document) {
+            return;
+        }
+        job.loading = false;
+        job.documents.pop_front();
+        let tag = job.tag;
+        if sees {
+            for part in parts(tag, document, snapshot, tail, upto) {
+                self.send(id, &HubFrame::Snapshot(part), effects);
+            }
+        } else {
+            open.fetches.pop_front();
+            self.unpin(document.conversation);
+            self.send(id, &refused(Some(tag), RefusalCode::ConversationUnknown.into()), effects);
+        }
+        self.pump(id, effects);
+    }
+}
+
+fn listed(row: &ConversationRow, mut documents: Vec<CatalogueDocument>) -> CatalogueConversation {
+    let surplus = documents.len().saturating_sub(LISTED_DOCUMENTS_MAX);
+    if surplus > 0 {
+        documents.sort_unstable_by_key(|listed| (listed.document.kind == DocumentKind::Card, listed.document.number));
+        documents.drain(..surplus);
+    }
+    CatalogueConversation {
+        conversation: row.conversation.clone(),
+        open_segment: row.open_segment,
+        open_card: row.open_card,
+        newest: row.newest,
+        markers: row.markers.clone(),
+        documents,
+    }
+}
+
+/// A document as frames: the parts' bytes, rows and tails are joined by the device.
+fn parts(
+    tag: u64,
+    document: DocumentId,
+    snapshot: Option<SnapshotRow>,
+    tail: &[(Epoch, Bytes)],
+    upto: Lsn,
+) -> Vec<Snapshot> {
+    let (bytes, mut table) = snapshot.map_or_else(Default::default, |row| (row.bytes, row.table));
+    let tail: Vec<TailEntry> = tail
+        .iter()
+        .map(|(epoch, entry)| TailEntry { epoch: table.epoch_index(*epoch), entry: EntryBytes(entry.clone()) })
+        .collect();
+    let empty = |part: u32| Snapshot {
+        tag,
+        document,
+        upto,
+        part,
+        last: false,
+        bytes: Vec::new(),
+        table: Table::default(),
+        tail: Vec::new(),
+    };
+    let mut parts = vec![Snapshot { table: Table { epochs: table.epochs.clone(), ..Table::default() }, ..empty(0) }];
+    let mut next = |fill: &mut dyn FnMut(&mut Snapshot)| {
+        let number = u32::try_from(parts.len()).expect("a document has few parts");
+        let mut part = empty(number);
+        fill(&mut part);
+        parts.push(part);
+    };
+    for chunk in bytes.chunks(PART_BYTES_MAX) {
+        next(&mut |part| part.bytes = chunk.to_vec());
+    }
+    for chunk in table.facts.chunks(PART_ROWS_MAX) {
+        next(&mut |part| part.table.facts = chunk.to_vec());
+    }
+    for chunk in table.events.chunks(PART_ROWS_MAX) {
+        next(&mut |part| part.table.events = chunk.to_vec());
+    }
+    let mut rest = tail.as_slice();
+    while !rest.is_empty() {
+        let mut size = 0;
+        let fitting = rest.iter().take_while(|entry| {
+            size += entry.entry.0.len() + 8;
+            size <= PART_BYTES_MAX
+        });
+        let (chunk, later) = rest.split_at(fitting.count().max(1));
+        next(&mut |part| part.tail = chunk.to_vec());
+        rest = later;
+    }
+    merge_small(parts)
+}
+
+/// Joins neighbouring parts while they fit one: most documents are one frame.
+fn merge_small(parts: Vec<Snapshot>) -> Vec<Snapshot> {
+    let size = |part: &Snapshot| {
+        part.bytes.len()
+            + 128 * (part.table.facts.len() + part.table.events.len())
+            + part.tail.iter().map(|entry| entry.entry.0.len() + 8).sum::<usize>()
+    };
+    let mut merged: Vec<Snapshot> = Vec::new();
+    for part in parts {
+        match merged.last_mut() {
+            Some(last) if size(last) + size(&part) <= 2 * PART_BYTES_MAX => {
+                last.bytes.extend(part.bytes);
+                last.table.facts.extend(part.table.facts);
+                last.table.events.extend(part.table.events);
+                last.tail.extend(part.tail);
+            }
+            _ => merged.push(part),
+        }
+    }
+    let last = merged.len() - 1;
+    for (number, part) in merged.iter_mut().enumerate() {
+        part.part = u32::try_from(number).expect("a document has few parts");
+        part.last = number == last;
+    }
+    merged
+}

@@ -1,0 +1,128 @@
+//! What the hub wants done: one ordered list out.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use lockstep_protocol::change::ChainHead;
+use lockstep_protocol::directory::DirectoryEvent;
+use lockstep_protocol::entry::LogChain;
+use lockstep_protocol::frame::Outcome;
+use lockstep_protocol::id::{ActorId, ConversationId, DocumentId, Lsn};
+use lockstep_protocol::refusal::RefusalCode;
+
+use crate::input::SessionId;
+use crate::query::Query;
+use crate::row::Write;
+
+/// Numbers the batches; [`Input::Committed`](crate::input::Input::Committed) names the newest durable one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Ticket(pub u64);
+
+/// A command to the driver. The driver carries effects out in order.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Send one frame. Live entries share one `Bytes` among all sessions that see the same.
+    Send {
+        /// To whom.
+        session: SessionId,
+        /// The encoded frame.
+        bytes: Bytes,
+    },
+    /// Close the connection after what was sent before.
+    Close {
+        /// Whose.
+        session: SessionId,
+        /// Why; [`Effect::Send`] has told the peer already where it can be told.
+        reason: CloseReason,
+    },
+    /// Write this batch, atomically, in order; many waiting batches share one sync.
+    Commit(Batch),
+    /// Read rows; answered by [`Input::Loaded`](crate::input::Input::Loaded).
+    Load(Query),
+    /// Compact a document in a guarded worker; answered by [`Input::Applied`](crate::input::Input::Applied).
+    Apply(Apply),
+    /// The answer to [`Input::Administered`](crate::input::Input::Administered).
+    Answer {
+        /// Which request.
+        request: u64,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// Something a person should know.
+    Report(Report),
+    /// Everything in flight at [`Input::DrainRequested`](crate::input::Input::DrainRequested) is finished.
+    Drained,
+    /// Stop the process with an error: the log cannot be trusted to be written.
+    Stop,
+}
+
+/// Why a connection is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CloseReason {
+    /// The peer was refused.
+    Refused(RefusalCode),
+    /// The peer does not read what it is sent.
+    TooSlow,
+    /// A new epoch began; the device connects again.
+    NewEpoch,
+}
+
+/// Something a person should know. Carries ids only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Report {
+    /// A device holds a place in the log that this hub has lost: its disk was copied or rolled back.
+    RollbackFound {
+        /// The place.
+        lsn: Lsn,
+    },
+    /// A document's snapshot was damaged and is being rebuilt from its facts.
+    Rebuilding(DocumentId),
+    /// A document could not be compacted; its entries are kept.
+    CompactionFailed(DocumentId),
+    /// Rows of a conversation could not be read; its pushes were refused with `Busy`.
+    Unreadable(Option<ConversationId>),
+}
+
+/// What becomes durable together.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Its number, counting up by one.
+    pub ticket: Ticket,
+    /// Entries for the log, LSNs counting up by one.
+    pub entries: Vec<LogEntry>,
+    /// Rows, written in order after the entries.
+    pub writes: Vec<Write>,
+    /// Directory changes to be appended, as durably, to the small list outside the backup chain that
+    /// [`Boot::outside`](crate::hub::Boot::outside) brings back after a restore.
+    pub outside: Vec<DirectoryEvent>,
+}
+
+/// An entry on its way into the log.
+#[derive(Clone, Debug)]
+pub struct LogEntry {
+    /// Its place.
+    pub lsn: Lsn,
+    /// The encoded [`Entry`](lockstep_protocol::entry::Entry): encoded once, kept and sent as these bytes.
+    pub bytes: Bytes,
+    /// The log chain with this entry; kept beside it.
+    pub chain: LogChain,
+    /// When it was received, for retention: milliseconds since 1970.
+    pub at_ms: u64,
+    /// The conversation it belongs to, if any.
+    pub conversation: Option<ConversationId>,
+    /// The document it belongs to, if any.
+    pub document: Option<DocumentId>,
+}
+
+/// A document to compact: from the newest snapshot (or from facts alone) and the entries up to `upto`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Apply {
+    /// The document.
+    pub document: DocumentId,
+    /// Its last entry to take in; all of them are durable.
+    pub upto: Lsn,
+    /// The chain heads that the document must have then.
+    pub heads: BTreeMap<ActorId, ChainHead>,
+    /// Ignore the old snapshot's bytes; take its facts from the log instead, as far as they are there.
+    pub rebuild: bool,
+}

@@ -1,0 +1,207 @@
+//! From a connection to a welcomed session: challenge, proof, enrolment, and the cursor held against the log.
+
+use lockstep_protocol::auth::Transcript;
+use lockstep_protocol::cursor::Cursor;
+use lockstep_protocol::directory::{Device, DirectoryEvent};
+use lockstep_protocol::entry::LogChain;
+use lockstep_protocol::frame::{Enrol, Hello, HubFrame, Welcome};
+use lockstep_protocol::id::{ConversationId, DeviceId, Lsn, MemberId, Nonce};
+use lockstep_protocol::limits;
+use lockstep_protocol::refusal::{Refusal, RefusalCode};
+
+use crate::effect::{Effect, Report};
+use crate::hub::{Hub, Waiter};
+use crate::input::SessionId;
+use crate::log::Draft;
+use crate::planted::HubBug;
+use crate::query::Query;
+use crate::session::{Mode, Open, Phase, Proving, Reading, Session};
+
+impl Hub {
+    pub(crate) fn connected(&mut self, id: SessionId, entropy: &[u8; 32], effects: &mut Vec<Effect>) {
+        let mut nonce = Nonce::default();
+        nonce.0.copy_from_slice(&blake3::derive_key("lockstep challenge 1", entropy)[..16]);
+        let secret = blake3::derive_key("lockstep session secret 1", entropy);
+        self.sessions.insert(id, Session::new(id, nonce, secret, self.now.mono_ms));
+        self.send(id, &HubFrame::Challenge { nonce, hub: self.id }, effects);
+    }
+
+    pub(crate) fn hello(&mut self, id: SessionId, hello: &Hello, effects: &mut Vec<Effect>) {
+        if let Err(refusal) = self.admit(hello.version) {
+            return self.refuse_session(id, refusal, effects);
+        }
+        let Some(transcript) = self.transcript(id, hello.device) else { return };
+        let Some(device) = self.access.device(&hello.device) else {
+            return self.refuse_session(id, RefusalCode::DeviceUnknown.into(), effects);
+        };
+        let member = device.member;
+        if !transcript.verify_hello(&device.key, &hello.proof) {
+            return self.refuse_session(id, RefusalCode::ProofInvalid.into(), effects);
+        }
+        if self.sessions_of(member) >= limits::SESSIONS_PER_MEMBER_MAX {
+            return self.refuse_session(id, RefusalCode::SessionsFull.into(), effects);
+        }
+        // A cursor that the hub did not make sends just this device through the catalogue; it proves nothing.
+        let ours = |cursor: &Option<Cursor>| {
+            cursor.filter(|cursor| cursor.verify(&self.log.key) || self.planted.is(HubBug::ForgedCursorBelieved))
+        };
+        let (cursor, witness) = (ours(&hello.cursor), ours(&hello.witness));
+        let mut unproven = Vec::new();
+        for claim in [cursor, witness].into_iter().flatten() {
+            if claim.epoch == self.log.epoch && claim.lsn <= self.log.committed {
+                unproven.push(claim);
+            } else if claim.epoch == self.log.epoch || !self.log.knows_epoch(&claim.epoch) {
+                if !self.planted.is(HubBug::RollbackNotNoticed) {
+                    return self.rolled_back(id, claim.lsn, effects);
+                }
+            }
+        }
+        let cursor = cursor.filter(|cursor| cursor.epoch == self.log.epoch && cursor.lsn <= self.log.committed);
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.phase = Phase::Proving(Proving { device: hello.device, cursor, unproven });
+        }
+        self.prove(id, effects);
+    }
+
+    /// Holds the next claimed place against the log; welcomes the device when all have held.
+    fn prove(&mut self, id: SessionId, effects: &mut Vec<Effect>) {
+        let (committed, committed_chain) = (self.log.committed, self.log.committed_chain);
+        let Some(Session { phase: Phase::Proving(proving), .. }) = self.sessions.get_mut(&id) else { return };
+        let Some(claim) = proving.unproven.last() else {
+            let (device, cursor) = (proving.device, proving.cursor);
+            let Some(member) = self.access.device(&device).map(|device| device.member) else {
+                return self.refuse_session(id, RefusalCode::DeviceRevoked.into(), effects);
+            };
+            return self.welcome(id, device, member, cursor.map(|cursor| cursor.lsn), effects);
+        };
+        let lsn = claim.lsn;
+        if lsn == committed {
+            self.proven(id, lsn, Some(committed_chain), effects);
+        } else if lsn == Lsn::ZERO {
+            self.proven(id, lsn, Some(LogChain::default()), effects);
+        } else {
+            effects.push(Effect::Load(Query::Chain { session: id, lsn }));
+        }
+    }
+
+    /// The log chain at a claimed place is known; none if the log does not reach there any more.
+    pub(crate) fn proven(&mut self, id: SessionId, lsn: Lsn, chain: Option<LogChain>, effects: &mut Vec<Effect>) {
+        let Some(Session { phase: Phase::Proving(proving), .. }) = self.sessions.get_mut(&id) else { return };
+        let Some(claim) = proving.unproven.pop_if(|claim| claim.lsn == lsn) else { return };
+        match chain {
+            Some(chain) if claim.lies_on(&chain) => {}
+            Some(_) if self.planted.is(HubBug::RollbackNotNoticed) => {}
+            Some(_) => return self.rolled_back(id, lsn, effects),
+            None => proving.cursor = None,
+        }
+        self.prove(id, effects);
+    }
+
+    /// A device holds a validly signed place that this log does not have: the disk is a copy or was rolled back.
+    fn rolled_back(&mut self, id: SessionId, lsn: Lsn, effects: &mut Vec<Effect>) {
+        self.report(Report::RollbackFound { lsn }, effects);
+        let Some(entropy) = self.sessions.get_mut(&id).map(Session::draw) else { return };
+        self.begin_epoch(&entropy, effects);
+    }
+
+    pub(crate) fn enrol(&mut self, id: SessionId, enrol: Enrol, effects: &mut Vec<Effect>) {
+        if let Err(refusal) = self.admit(enrol.version) {
+            return self.refuse_session(id, refusal, effects);
+        }
+        let device = Device { key: enrol.key, member: MemberId::HUB, name: enrol.name };
+        let Some(transcript) = self.transcript(id, device.id()) else { return };
+        let invited = self.invites.get(&enrol.code).filter(|invite| self.now.mono_ms < invite.until_ms).copied();
+        let refused = match invited {
+            None => Some(RefusalCode::CodeInvalid),
+            Some(_) if !transcript.verify_enrol(&device.key, &enrol.code, &enrol.proof) => {
+                Some(RefusalCode::ProofInvalid)
+            }
+            Some(_) if device.name.len() > limits::NAME_BYTES_MAX => Some(RefusalCode::TooLarge),
+            Some(_) if self.access.sequenced.devices.contains_key(&device.id()) => Some(RefusalCode::AlreadyExists),
+            Some(invite) if !self.access.sequenced.members.contains_key(&invite.member) => {
+                Some(RefusalCode::CodeInvalid)
+            }
+            Some(_) => None,
+        };
+        let (None, Some(invite)) = (refused, invited) else {
+            return self.refuse_session(id, refused.unwrap_or(RefusalCode::CodeInvalid).into(), effects);
+        };
+        self.invites.remove(&enrol.code);
+        let device = Device { member: invite.member, ..device };
+        let device_id = device.id();
+        let mut draft = Draft::default();
+        self.sequence_event(&mut draft, invite.member, DirectoryEvent::DeviceAdded(device));
+        let ticket = self.log.commit(draft, effects);
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.phase = Phase::Enrolling;
+        }
+        self.waiters.push((ticket, Waiter::Enrolled(id, device_id, invite.member)));
+    }
+
+    /// What comes before any signature check.
+    fn admit(&mut self, version: u32) -> Result<(), Refusal> {
+        let busy = |code: RefusalCode| Refusal { retry_after_ms: Some(250), ..Refusal::from(code) };
+        if version != limits::PROTOCOL_VERSION {
+            return Err(RefusalCode::VersionUnsupported.into());
+        }
+        if !self.is_ready() {
+            return Err(busy(RefusalCode::Busy));
+        }
+        let second = self.now.mono_ms / 1000;
+        if self.hellos.0 != second {
+            self.hellos = (second, 0);
+        }
+        self.hellos.1 += 1;
+        if self.hellos.1 > limits::HELLOS_PER_SECOND_MAX { Err(busy(RefusalCode::RateLimited)) } else { Ok(()) }
+    }
+
+    fn transcript(&self, id: SessionId, device: DeviceId) -> Option<Transcript> {
+        let Phase::Challenged { nonce, .. } = self.sessions.get(&id)?.phase else { return None };
+        Some(Transcript { hub: self.id, pinned: self.pinned, nonce, device, version: limits::PROTOCOL_VERSION })
+    }
+
+    fn sessions_of(&self, member: MemberId) -> usize {
+        self.sessions.values().filter(|session| session.open().is_some_and(|open| open.member == member)).count()
+    }
+
+    /// Lets a device in. From here on it is subscribed: what is committed later reaches it, so catch-up has no gap.
+    pub(crate) fn welcome(
+        &mut self,
+        id: SessionId,
+        device: DeviceId,
+        member: MemberId,
+        cursor: Option<Lsn>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(role) = self.access.sequenced.role(member) else {
+            return self.refuse_session(id, RefusalCode::DeviceRevoked.into(), effects);
+        };
+        let cursor = cursor.filter(|lsn| *lsn >= self.floor);
+        let mode = Mode::Reading(Reading::default());
+        let seen_at_start: Option<Vec<ConversationId>> = None;
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.phase = Phase::Open(Box::new(Open {
+            device,
+            member,
+            mode,
+            position: cursor.unwrap_or(Lsn::ZERO),
+            parked: 0,
+            fetches: std::collections::VecDeque::new(),
+            seen_at_start,
+        }));
+        let welcome = Welcome {
+            session: id.0,
+            epoch: self.log.epoch,
+            now_ms: self.now.wall_ms,
+            member,
+            role,
+            policy: self.access.sequenced.policy,
+            catalogue: cursor.is_none(),
+        };
+        self.send(id, &HubFrame::Welcome(welcome), effects);
+        if cursor.is_none() {
+            self.start_catalogue(id, effects);
+        }
+        self.pump(id, effects);
+    }
+}

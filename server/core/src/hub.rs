@@ -1,0 +1,541 @@
+//! The hub: everything that decides, as one state machine.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use lockstep_protocol::codec;
+use lockstep_protocol::directory::{Device, DirectoryEvent, Member, Policy};
+use lockstep_protocol::entry::{HubKey, LogChain};
+use lockstep_protocol::frame::{DeviceFrame, HubFrame, Outcome, Tag};
+use lockstep_protocol::id::{ConversationId, DeviceId, Epoch, HubId, InviteCode, Lsn, MemberId, PinnedKeyHash};
+use lockstep_protocol::limits;
+use lockstep_protocol::refusal::{Refusal, RefusalCode};
+
+use crate::access::{Access, Directory};
+use crate::compaction::Compaction;
+use crate::conversation::{Slot, Work};
+use crate::effect::{CloseReason, Effect, Report, Ticket};
+use crate::input::{Input, Now, SessionId};
+use crate::log::{Draft, Log};
+use crate::planted::Planted;
+use crate::readmission::OfferJob;
+use crate::session::{Open, Phase, Session};
+
+/// Times and sizes that an operator may choose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HubConfig {
+    /// How long entries stay readable by cursor once a snapshot covers them, milliseconds. DESIGN section 9: 30 days.
+    pub retention_ms: u64,
+    /// Bytes that may lie unsent in one session before it reads the log at its own speed.
+    pub session_queue_bytes_max: usize,
+    /// Bytes of log asked for in one read.
+    pub log_read_bytes_max: usize,
+    /// Conversations kept in memory when nothing is in flight for them.
+    pub conversations_max: usize,
+    /// Facts after a snapshot that make a document worth compacting.
+    pub compact_tail: u32,
+    /// The hub opens the next segment when one holds this many messages, operations, or bytes of text.
+    pub segment: SegmentLimits,
+}
+
+/// When the next segment is opened, and how far late facts may still fill an old one. DESIGN section 4.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SegmentLimits {
+    /// Messages that close a segment.
+    pub open_messages: u32,
+    /// Operations that close a segment.
+    pub open_ops: u32,
+    /// Bytes of text that close a segment.
+    pub open_text_bytes: u32,
+    /// Operations up to which an older segment takes late messages.
+    pub late_message_ops: u32,
+    /// Operations up to which an older segment takes late edits and reactions.
+    pub late_edit_ops: u32,
+}
+
+/// What the hub starts from: what its store holds.
+#[derive(Clone, Debug)]
+pub struct Boot {
+    /// The hub.
+    pub hub: HubId,
+    /// Its secret for stamps and cursors.
+    pub key: HubKey,
+    /// SHA-256 of its certificate's public key, which devices pin.
+    pub pinned: PinnedKeyHash,
+    /// Every epoch of its log with the LSN after which it began, oldest first. Empty for a new hub.
+    pub epochs: Vec<(Epoch, Lsn)>,
+    /// The newest LSN.
+    pub head: Lsn,
+    /// The log chain there.
+    pub chain: LogChain,
+    /// Time of the newest stamp, milliseconds since 1970.
+    pub at_ms: u64,
+    /// The retention floor.
+    pub floor: Lsn,
+    /// Members.
+    pub members: BTreeMap<MemberId, Member>,
+    /// Devices that are not revoked.
+    pub devices: BTreeMap<DeviceId, Device>,
+    /// Policy.
+    pub policy: Policy,
+    /// Whether the store was restored from a backup (or its last shutdown left that open): a new epoch begins.
+    pub restored: bool,
+    /// The small list outside the backup chain, oldest first; replayed after a restore before anyone is let in.
+    pub outside: Vec<DirectoryEvent>,
+    /// 32 fresh random bytes.
+    pub entropy: [u8; 32],
+    /// Choices.
+    pub config: HubConfig,
+    /// A planted bug, for the simulator.
+    pub planted: Planted,
+}
+
+/// How often the hub looks at what has timed out.
+const TICK_MS: u64 = 1_000;
+/// Index rows of one conversation that stay in memory while nothing happens in it.
+const INDEX_ROWS_MAX: usize = 256;
+
+/// A one-time enrolment code.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Invite {
+    pub(crate) member: MemberId,
+    pub(crate) until_ms: u64,
+}
+
+/// Somebody who waits for a batch to be durable.
+#[derive(Debug)]
+pub(crate) enum Waiter {
+    Ack(SessionId, Tag, Vec<Outcome>),
+    Answer(u64, Outcome),
+    Enrolled(SessionId, DeviceId, MemberId),
+}
+
+/// The hub's state machine. See the crate's text for the whole loop.
+#[derive(Debug)]
+pub struct Hub {
+    pub(crate) id: HubId,
+    pub(crate) pinned: PinnedKeyHash,
+    pub(crate) config: HubConfig,
+    pub(crate) planted: Planted,
+    pub(crate) now: Now,
+    pub(crate) started: Now,
+    pub(crate) log: Log,
+    pub(crate) access: Access,
+    /// Counts changes of who may see what.
+    pub(crate) access_version: u64,
+    pub(crate) sessions: BTreeMap<SessionId, Session>,
+    pub(crate) conversations: BTreeMap<ConversationId, Box<Slot>>,
+    /// Conversations by use, oldest first.
+    used: BTreeMap<u64, ConversationId>,
+    uses: u64,
+    /// Pins given back while their conversation was being worked in.
+    unpins: Vec<ConversationId>,
+    pub(crate) leases: BTreeMap<MemberId, BTreeMap<ConversationId, u64>>,
+    pub(crate) invites: BTreeMap<InviteCode, Invite>,
+    pub(crate) offers: BTreeMap<(SessionId, Tag), OfferJob>,
+    pub(crate) waiters: Vec<(Ticket, Waiter)>,
+    pub(crate) floor: Lsn,
+    pub(crate) compaction: Compaction,
+    /// Losses that are still being replayed after a restore; nobody is let in before.
+    pub(crate) replays: usize,
+    /// The batch that must be durable before anyone is let in.
+    pub(crate) gate: Ticket,
+    pub(crate) hellos: (u64, u32),
+    ticked_ms: u64,
+    draining: bool,
+    drained: bool,
+    stopped: bool,
+}
+
+impl Hub {
+    /// Starts the hub at `now`. A new or restored hub first commits its epoch; nobody is welcomed before.
+    pub fn new(boot: Boot, now: Now, effects: &mut Vec<Effect>) -> Self {
+        let directory = Directory { members: boot.members, devices: boot.devices, policy: boot.policy };
+        let mut hub = Self {
+            id: boot.hub,
+            pinned: boot.pinned,
+            config: boot.config,
+            planted: boot.planted,
+            now,
+            started: now,
+            log: Log::new(boot.key, boot.epochs, boot.head, boot.chain, boot.at_ms),
+            access: Access::new(directory),
+            access_version: 0,
+            sessions: BTreeMap::new(),
+            conversations: BTreeMap::new(),
+            used: BTreeMap::new(),
+            uses: 0,
+            unpins: Vec::new(),
+            leases: BTreeMap::new(),
+            invites: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            waiters: Vec::new(),
+            floor: boot.floor,
+            compaction: Compaction::default(),
+            replays: 0,
+            gate: Ticket::default(),
+            hellos: (0, 0),
+            ticked_ms: now.mono_ms,
+            draining: false,
+            drained: false,
+            stopped: false,
+        };
+        if boot.restored || hub.log.epochs.is_empty() {
+            hub.begin_epoch(&boot.entropy, effects);
+        }
+        if boot.restored {
+            hub.replay_losses(&boot.outside, effects);
+        }
+        hub
+    }
+
+    /// Handles one input; what is to be done is appended to `effects`, in order.
+    pub fn handle(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
+        self.now = now;
+        if self.stopped {
+            return;
+        }
+        match input {
+            Input::Connected { session, entropy } => self.connected(session, &entropy, effects),
+            Input::FrameReceived { session, frame } => self.frame_received(session, frame, effects),
+            Input::Sent { session, bytes } => {
+                if let Some(state) = self.sessions.get_mut(&session) {
+                    state.unsent_bytes = state.unsent_bytes.saturating_sub(bytes);
+                    self.pump(session, effects);
+                }
+            }
+            Input::Disconnected { session } => self.disconnected(session),
+            Input::Committed { ticket } => self.batches_committed(ticket, effects),
+            Input::CommitFailed => {
+                // Nothing that waits for this batch may ever be acknowledged. DESIGN idea 4.
+                self.stopped = true;
+                effects.push(Effect::Stop);
+            }
+            Input::Loaded { query, outcome } => self.loaded(query, outcome, effects),
+            Input::Applied { document, outcome } => self.applied(document, outcome, effects),
+            Input::Uploaded { conversation, member, media } => {
+                self.enqueue(conversation, Work::Uploaded(member, media), effects);
+            }
+            Input::Administered { request, command, entropy } => {
+                self.administered(request, command, &entropy, effects);
+            }
+            Input::Ticked => self.ticked(effects),
+            Input::DrainRequested => self.drain(effects),
+        }
+        for conversation in std::mem::take(&mut self.unpins) {
+            if let Some(slot) = self.conversations.get_mut(&conversation) {
+                slot.pins = slot.pins.saturating_sub(1);
+            }
+        }
+        self.evict();
+        if self.draining && !self.drained && self.log.is_quiet() && self.waiters.is_empty() {
+            self.drained = true;
+            effects.push(Effect::Drained);
+        }
+    }
+
+    /// The monotonic time, milliseconds, at which it wants [`Input::Ticked`]; none when it waits for nothing.
+    #[must_use]
+    pub const fn next_wake(&self) -> Option<u64> {
+        if self.stopped { None } else { Some(self.ticked_ms + TICK_MS) }
+    }
+
+    /// Conversations in memory, for metrics and for checks of boundedness.
+    #[must_use]
+    pub fn conversations_in_memory(&self) -> usize {
+        self.conversations.len()
+    }
+
+    /// The newest LSN that is durable.
+    #[must_use]
+    pub const fn committed(&self) -> Lsn {
+        self.log.committed
+    }
+
+    /// The epoch of the log.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.log.epoch
+    }
+
+    fn frame_received(
+        &mut self,
+        id: SessionId,
+        frame: Result<DeviceFrame, codec::DecodeError>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.heard_ms = self.now.mono_ms;
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => return self.refuse_session(id, RefusalCode::from(error).into(), effects),
+        };
+        let Phase::Open(open) = &mut session.phase else {
+            return match (&session.phase, frame) {
+                (Phase::Challenged { .. }, DeviceFrame::Hello(hello)) => self.hello(id, &hello, effects),
+                (Phase::Challenged { .. }, DeviceFrame::Enrol(enrol)) => self.enrol(id, enrol, effects),
+                (Phase::Closed, _) => {}
+                _ => self.refuse_session(id, RefusalCode::FrameUnexpected.into(), effects),
+            };
+        };
+        if self.draining && !matches!(frame, DeviceFrame::Ping {}) {
+            return self.refuse_frame(id, &frame, RefusalCode::Draining.into(), effects);
+        }
+        let member = open.member;
+        let (conversation, work) = match frame {
+            DeviceFrame::Hello(_) | DeviceFrame::Enrol(_) => {
+                return self.refuse_session(id, RefusalCode::FrameUnexpected.into(), effects);
+            }
+            DeviceFrame::Ping {} => return self.send(id, &HubFrame::Pong {}, effects),
+            DeviceFrame::Command { tag, command } => return self.command(id, tag, member, command, effects),
+            DeviceFrame::Offer { tag, entries } => return self.offered(id, tag, entries, effects),
+            DeviceFrame::Push(push) => (push.document.conversation, Work::Push(id, push)),
+            DeviceFrame::Mark { conversation, message } => (conversation, Work::Mark(id, message)),
+            DeviceFrame::Typing { conversation } => (conversation, Work::Typing(id)),
+            DeviceFrame::Resolve(resolve) => (resolve.conversation, Work::Resolve(id, resolve)),
+            DeviceFrame::Fetch(fetch) => (fetch.conversation, Work::Fetch(id, fetch)),
+        };
+        self.park(conversation, work, effects);
+    }
+
+    /// Queues a session's work, unless too much of it waits already.
+    pub(crate) fn park(&mut self, conversation: ConversationId, work: Work, effects: &mut Vec<Effect>) {
+        let id = work.session().expect("only frames are parked");
+        let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut) else { return };
+        if open.parked >= limits::PARKED_FRAMES_MAX {
+            let mut refusal = Refusal::from(RefusalCode::Busy);
+            refusal.retry_after_ms = Some(100);
+            return match work {
+                Work::Push(_, push) => self.ack_now(id, push.tag, vec![Outcome::Refused(refusal)], effects),
+                Work::Resolve(_, resolve) => self.ack_now(id, resolve.tag, vec![Outcome::Refused(refusal)], effects),
+                Work::Offer(_, tag, entries) => {
+                    let refused = entries.iter().map(|(place, _)| (*place, Outcome::Refused(refusal.clone())));
+                    self.offer_results(id, tag, refused.collect(), effects);
+                }
+                Work::Command(_, _) | Work::Fetch(..) => self.send(id, &refused(work_tag(&work), refusal), effects),
+                _ => self.send(id, &refused(None, refusal), effects),
+            };
+        }
+        open.parked += 1;
+        self.enqueue(conversation, work, effects);
+    }
+
+    fn refuse_frame(&mut self, id: SessionId, frame: &DeviceFrame, refusal: Refusal, effects: &mut Vec<Effect>) {
+        let answer = vec![Outcome::Refused(refusal.clone())];
+        match frame {
+            DeviceFrame::Push(push) => self.ack_now(id, push.tag, answer, effects),
+            DeviceFrame::Resolve(resolve) => self.ack_now(id, resolve.tag, answer, effects),
+            DeviceFrame::Command { tag, .. } => self.ack_now(id, *tag, answer, effects),
+            DeviceFrame::Offer { tag, entries } => {
+                self.ack_now(id, *tag, vec![Outcome::Refused(refusal); entries.len()], effects);
+            }
+            DeviceFrame::Fetch(fetch) => self.send(id, &refused(Some(fetch.tag), refusal), effects),
+            _ => self.send(id, &refused(None, refusal), effects),
+        }
+    }
+
+    /// Sends a frame and charges it to the session's credit. A peer that reads nothing while it is owed several full
+    /// queues is closed: its answers cannot be kept for ever.
+    pub(crate) fn send(&mut self, id: SessionId, frame: &HubFrame, effects: &mut Vec<Effect>) {
+        self.send_bytes(id, codec::encode(frame).into(), effects);
+    }
+
+    pub(crate) fn send_bytes(&mut self, id: SessionId, bytes: Bytes, effects: &mut Vec<Effect>) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if matches!(session.phase, Phase::Closed) {
+            return;
+        }
+        session.unsent_bytes += bytes.len();
+        let too_slow = session.unsent_bytes > 4 * self.config.session_queue_bytes_max.max(limits::FRAME_BYTES_MAX);
+        effects.push(Effect::Send { session: id, bytes });
+        if too_slow {
+            self.close(id, CloseReason::TooSlow, effects);
+        }
+    }
+
+    /// Acknowledges at once: for answers that nothing undurable stands behind.
+    pub(crate) fn ack_now(&mut self, id: SessionId, tag: Tag, results: Vec<Outcome>, effects: &mut Vec<Effect>) {
+        let witness = self.log.committed_cursor();
+        self.send(id, &HubFrame::Ack { tag, results, witness }, effects);
+    }
+
+    /// Acknowledges once `ticket` is durable.
+    pub(crate) fn ack_after(
+        &mut self,
+        ticket: Ticket,
+        id: SessionId,
+        tag: Tag,
+        results: Vec<Outcome>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.log.is_durable(ticket) {
+            self.ack_now(id, tag, results, effects);
+        } else {
+            self.waiters.push((ticket, Waiter::Ack(id, tag, results)));
+        }
+    }
+
+    /// Tells the peer why and closes.
+    pub(crate) fn refuse_session(&mut self, id: SessionId, refusal: Refusal, effects: &mut Vec<Effect>) {
+        let code = refusal.known().unwrap_or(RefusalCode::Malformed);
+        self.send(id, &refused(None, refusal), effects);
+        self.close(id, CloseReason::Refused(code), effects);
+    }
+
+    pub(crate) fn close(&mut self, id: SessionId, reason: CloseReason, effects: &mut Vec<Effect>) {
+        self.leave(id);
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if !matches!(session.phase, Phase::Closed) {
+            session.phase = Phase::Closed;
+            effects.push(Effect::Close { session: id, reason });
+        }
+    }
+
+    fn disconnected(&mut self, id: SessionId) {
+        self.leave(id);
+        self.sessions.remove(&id);
+    }
+
+    /// Gives back what a session holds of others.
+    fn leave(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if let Some(open) = session.open_mut() {
+            let mut pinned = open.take_pins();
+            pinned.sort_unstable();
+            for conversation in pinned {
+                self.unpin(conversation);
+            }
+        }
+        self.offers.retain(|(session, _), _| *session != id);
+        self.waiters.retain(|(_, waiter)| match waiter {
+            Waiter::Ack(session, ..) | Waiter::Enrolled(session, ..) => *session != id,
+            Waiter::Answer(..) => true,
+        });
+    }
+
+    /// The open sessions, in order of number.
+    pub(crate) fn open_sessions(&self) -> Vec<SessionId> {
+        self.sessions.iter().filter(|(_, session)| session.open().is_some()).map(|(id, _)| *id).collect()
+    }
+
+    pub(crate) fn open(&self, id: SessionId) -> Option<&Open> {
+        self.sessions.get(&id).and_then(Session::open)
+    }
+
+    pub(crate) fn open_mut(&mut self, id: SessionId) -> Option<&mut Open> {
+        self.sessions.get_mut(&id).and_then(Session::open_mut)
+    }
+
+    /// Draws a new epoch and closes every session: all devices come again and compare. DESIGN section 6.
+    pub(crate) fn begin_epoch(&mut self, entropy: &[u8; 32], effects: &mut Vec<Effect>) {
+        let mut epoch = Epoch::default();
+        epoch.0.copy_from_slice(&blake3::derive_key("lockstep epoch 1", entropy)[..16]);
+        let mut draft = Draft::default();
+        self.log.begin_epoch(&mut draft, epoch);
+        self.gate = self.log.commit(draft, effects);
+        let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for session in sessions {
+            self.close(session, CloseReason::NewEpoch, effects);
+        }
+    }
+
+    /// Whether devices may be let in: the epoch and every replayed loss are durable.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.replays == 0 && self.log.is_durable(self.gate)
+    }
+
+    fn ticked(&mut self, effects: &mut Vec<Effect>) {
+        let now_ms = self.now.mono_ms;
+        self.ticked_ms = now_ms;
+        let timed_out = |session: &Session| match &session.phase {
+            Phase::Challenged { since_ms, .. } => now_ms >= since_ms + limits::HANDSHAKE_MS_MAX,
+            Phase::Open(_) => now_ms >= session.heard_ms + limits::SESSION_IDLE_MS_MAX,
+            Phase::Proving(_) | Phase::Enrolling | Phase::Closed => false,
+        };
+        let late: Vec<SessionId> =
+            self.sessions.values().filter(|session| timed_out(session)).map(|session| session.id).collect();
+        for session in late {
+            self.refuse_session(session, RefusalCode::TimedOut.into(), effects);
+        }
+        self.invites.retain(|_, invite| now_ms < invite.until_ms);
+        self.leases.retain(|_, held| {
+            held.retain(|_, until_ms| now_ms < *until_ms);
+            !held.is_empty()
+        });
+        self.compact_due(effects);
+        self.check_retention(effects);
+    }
+
+    fn drain(&mut self, effects: &mut Vec<Effect>) {
+        self.draining = true;
+        for session in self.open_sessions() {
+            self.send(session, &HubFrame::Draining {}, effects);
+        }
+    }
+
+    /// Marks a conversation as used now.
+    pub(crate) fn touch(&mut self, slot: &mut Slot, id: ConversationId) {
+        self.used.remove(&slot.used);
+        self.uses += 1;
+        slot.used = self.uses;
+        self.used.insert(slot.used, id);
+    }
+
+    pub(crate) fn next_use(&mut self, id: ConversationId) -> u64 {
+        self.uses += 1;
+        self.used.insert(self.uses, id);
+        self.uses
+    }
+
+    pub(crate) fn forget(&mut self, id: ConversationId) {
+        if let Some(slot) = self.conversations.remove(&id) {
+            self.used.remove(&slot.used);
+        }
+    }
+
+    pub(crate) fn unpin(&mut self, id: ConversationId) {
+        match self.conversations.get_mut(&id) {
+            Some(slot) => slot.pins = slot.pins.saturating_sub(1),
+            // It is being worked in right now.
+            None => self.unpins.push(id),
+        }
+    }
+
+    /// Drops conversations that nobody needs, longest unused first.
+    fn evict(&mut self) {
+        let mut surplus = self.conversations.len().saturating_sub(self.config.conversations_max);
+        let mut busy = Vec::new();
+        while surplus > 0 && busy.len() < 16 {
+            let Some((used, id)) = self.used.pop_first() else { break };
+            let idle =
+                self.conversations.get(&id).is_none_or(|slot| slot.is_idle(self.log.committed, self.now.mono_ms));
+            if idle {
+                self.conversations.remove(&id);
+                surplus -= 1;
+            } else {
+                busy.push((used, id));
+            }
+        }
+        self.used.extend(busy);
+    }
+
+    pub(crate) fn trim(&self, slot: &mut Slot) {
+        slot.trim(INDEX_ROWS_MAX, self.log.committed);
+    }
+
+    pub(crate) fn report(&self, report: Report, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Report(report));
+    }
+}
+
+/// A Refusal frame.
+pub(crate) fn refused(tag: Option<Tag>, refusal: Refusal) -> HubFrame {
+    HubFrame::Refusal { tag, refusal }
+}
+
+fn work_tag(work: &Work) -> Option<Tag> {
+    match work {
+        Work::Fetch(_, fetch) => Some(fetch.tag),
+        _ => None,
+    }
+}

@@ -1,0 +1,108 @@
+//! What happens to the hub: one enum in.
+
+use lockstep_protocol::codec::DecodeError;
+use lockstep_protocol::frame::{Command, DeviceFrame};
+use lockstep_protocol::id::{ConversationId, DocumentId, MediaHash, MemberId};
+
+use crate::effect::Ticket;
+use crate::query::{Answer, LoadFailure, Query};
+use crate::row::SnapshotRow;
+
+/// The time, as the driver reads it for each input. The core has no other clock.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Now {
+    /// Wall time, milliseconds since 1970. May jump; goes into stamps only.
+    pub wall_ms: u64,
+    /// Monotonic time, milliseconds since any fixed point of this run. Windows, leases and timers run on it.
+    pub mono_ms: u64,
+}
+
+/// One connection, numbered by the driver; never used twice in one run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct SessionId(pub u64);
+
+/// Something that happened. Past tense; the driver tells the hub in the order in which it learnt it.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A connection was accepted.
+    Connected {
+        /// Its number.
+        session: SessionId,
+        /// 32 fresh random bytes: the challenge and whatever this session may need are derived from them.
+        entropy: [u8; 32],
+    },
+    /// A WebSocket message was received and decoded (off the core's thread); frames of unknown number are dropped
+    /// before.
+    FrameReceived {
+        /// From whom.
+        session: SessionId,
+        /// The frame, or why it is none.
+        frame: Result<DeviceFrame, DecodeError>,
+    },
+    /// Bytes of earlier [`Effect::Send`](crate::effect::Effect::Send)s have left for the socket: credit returns.
+    Sent {
+        /// Of whom.
+        session: SessionId,
+        /// How many.
+        bytes: usize,
+    },
+    /// The connection is gone. Also follows every [`Effect::Close`](crate::effect::Effect::Close).
+    Disconnected {
+        /// Whose.
+        session: SessionId,
+    },
+    /// All batches up to and with this one are durable: one fsync may have covered many.
+    Committed {
+        /// The newest of them.
+        ticket: Ticket,
+    },
+    /// The log cannot be written or synced. The hub stops.
+    CommitFailed,
+    /// The answer to [`Effect::Load`](crate::effect::Effect::Load), read from committed state only.
+    Loaded {
+        /// The question.
+        query: Query,
+        /// Its answer.
+        outcome: Result<Answer, LoadFailure>,
+    },
+    /// The answer to [`Effect::Apply`](crate::effect::Effect::Apply).
+    Applied {
+        /// The document.
+        document: DocumentId,
+        /// The new snapshot, or why there is none.
+        outcome: Result<SnapshotRow, ApplyFailure>,
+    },
+    /// A media blob is durable in this conversation.
+    Uploaded {
+        /// The conversation.
+        conversation: ConversationId,
+        /// Who uploaded it.
+        member: MemberId,
+        /// The blob.
+        media: MediaHash,
+    },
+    /// A command from the hub's own machine, permission-checked there; it acts as an owner.
+    Administered {
+        /// Comes back in [`Effect::Answer`](crate::effect::Effect::Answer).
+        request: u64,
+        /// The command.
+        command: Command,
+        /// 32 fresh random bytes.
+        entropy: [u8; 32],
+    },
+    /// The time that [`Hub::next_wake`](crate::hub::Hub::next_wake) named has come.
+    Ticked,
+    /// The hub is to stop: nothing new is taken, what is in flight is finished.
+    DrainRequested,
+}
+
+/// Why a worker could not compact a document.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ApplyFailure {
+    /// The old snapshot does not load; a rebuild from facts may help.
+    BaseDamaged,
+    /// The heads after applying or reloading are not the expected ones, or Automerge refused or panicked.
+    Failed,
+    /// The store could not be read.
+    Unreadable,
+}

@@ -1,0 +1,127 @@
+//! Rows that the core asks for: questions and their answers.
+
+use bytes::Bytes;
+use lockstep_protocol::entry::LogChain;
+use lockstep_protocol::fact::KeyId;
+use lockstep_protocol::frame::CatalogueDocument;
+use lockstep_protocol::id::{ConversationId, DocumentId, Epoch, Lsn};
+
+use crate::input::SessionId;
+use crate::row::{ConversationRow, DocumentState, IndexRow, SnapshotRow};
+
+/// A question to the store. It sees committed state only.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Query {
+    /// One conversation. Answer: [`Answer::Conversation`].
+    Conversation(ConversationId),
+    /// A document's counters and all its chains. Answer: [`Answer::Document`].
+    Document(DocumentId),
+    /// Rows of a conversation's index, in the order of `keys`. Answer: [`Answer::Keys`].
+    Keys {
+        /// The conversation.
+        conversation: ConversationId,
+        /// The keys.
+        keys: Vec<KeyId>,
+    },
+    /// The log chain at this LSN; none when the log no longer (or not yet) reaches it. Answer: [`Answer::Chain`].
+    Chain {
+        /// For whose handshake.
+        session: SessionId,
+        /// Where.
+        lsn: Lsn,
+    },
+    /// Entries after `after`, all conversations, until `bytes_max` or the newest committed one. At least one entry if
+    /// there is any. Answer: [`Answer::Log`].
+    Log {
+        /// For whom.
+        session: SessionId,
+        /// After which.
+        after: Lsn,
+        /// Bound, bytes.
+        bytes_max: usize,
+    },
+    /// The next conversations in order of id, each with its documents. Answer: [`Answer::Catalogue`].
+    Catalogue {
+        /// For whom.
+        session: SessionId,
+        /// After which conversation; none to begin.
+        after: Option<ConversationId>,
+        /// How many conversations at most.
+        conversations_max: usize,
+    },
+    /// A document's newest snapshot and the entries after it. Answer: [`Answer::Content`].
+    Content {
+        /// For whom.
+        session: SessionId,
+        /// The document.
+        document: DocumentId,
+    },
+    /// The newest LSN received before a time, and documents with entries up to there that no snapshot covers.
+    /// Answer: [`Answer::Retention`].
+    Retention {
+        /// Milliseconds since 1970.
+        before_ms: u64,
+        /// How many documents at most.
+        documents_max: usize,
+    },
+}
+
+/// The store's answer.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// To [`Query::Conversation`]; none if there is no such conversation.
+    Conversation(Option<ConversationRow>),
+    /// To [`Query::Document`]; none if there is no such document.
+    Document(Option<DocumentState>),
+    /// To [`Query::Keys`], in its order.
+    Keys(Vec<Option<IndexRow>>),
+    /// To [`Query::Chain`].
+    Chain(Option<LogChain>),
+    /// To [`Query::Log`].
+    Log {
+        /// The entries, in order.
+        entries: Vec<StoredEntry>,
+        /// The range that they cover ends here: the last entry's LSN, or `after` if there is none.
+        upto: Lsn,
+        /// The log chain at `upto`.
+        chain: LogChain,
+    },
+    /// To [`Query::Catalogue`].
+    Catalogue {
+        /// Conversations in order of id, with their documents that have content.
+        conversations: Vec<(ConversationRow, Vec<CatalogueDocument>)>,
+        /// Whether there are no more.
+        last: bool,
+    },
+    /// To [`Query::Content`].
+    Content {
+        /// The newest snapshot, if the document was ever compacted.
+        snapshot: Option<SnapshotRow>,
+        /// The document's entries after it, in order, each with its epoch.
+        tail: Vec<(Epoch, Bytes)>,
+        /// The newest committed LSN at the time of reading: nothing of the document up to here is missing.
+        upto: Lsn,
+    },
+    /// To [`Query::Retention`].
+    Retention {
+        /// The newest LSN received before the time; the current floor if none.
+        upto: Lsn,
+        /// Documents that must be compacted first.
+        uncovered: Vec<DocumentId>,
+    },
+}
+
+/// An entry as the log holds it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredEntry {
+    /// Its place.
+    pub lsn: Lsn,
+    /// The encoded entry.
+    pub bytes: Bytes,
+    /// The conversation it belongs to, if any.
+    pub conversation: Option<ConversationId>,
+}
+
+/// Why rows could not be read. The hub refuses what waited for them with `Busy` and reports it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LoadFailure;

@@ -1,0 +1,21 @@
+//! The bodies of the fuzz targets: the very files with which ordinary tests replay the corpora.
+#![allow(dead_code, reason = "shared with the protocol's tests, each of which uses a part")]
+
+#[path = "../../../protocol/tests/support/bodies.rs"]
+mod bodies;
+#[path = "../../../protocol/tests/support/frames.rs"]
+mod frames;
+#[path = "../../../protocol/tests/support/history.rs"]
+mod history;
+#[path = "../../../protocol/tests/support/source.rs"]
+mod source;
+
+/// See `frame_decode` in the protocol's `tests/support/frames.rs`.
+pub fn frame_decode(bytes: &[u8]) {
+    frames::frame_decode(bytes);
+}
+
+/// See `fact_apply` in the protocol's `tests/support/bodies.rs`.
+pub fn fact_apply(bytes: &[u8]) {
+    bodies::fact_apply(bytes);
+}

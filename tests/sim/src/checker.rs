@@ -1,0 +1,153 @@
+//! The checkers: what must hold while a seed runs and after it.
+
+pub mod lock;
+pub mod log;
+pub mod loss;
+pub mod visibility;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use lockstep_core::effect::{Batch, Ticket};
+use lockstep_core::row::Write;
+use lockstep_protocol::frame::{DeviceFrame, HubFrame, Resolve};
+use lockstep_protocol::id::{ConversationId, DeviceId, Epoch, HubId, Lsn, MemberId, MessageId, PublicKey};
+use lockstep_protocol::entry::{Entry, HubKey};
+
+use self::lock::Leases;
+use self::loss::Acknowledged;
+use crate::model::LogModel;
+
+/// An invariant that does not hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    /// Which checker says so.
+    pub checker: &'static str,
+    /// What it saw.
+    pub what: String,
+}
+
+impl Violation {
+    /// A violation as a result.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn fail<T>(checker: &'static str, what: impl Into<String>) -> Result<T, Self> {
+        Err(Self { checker, what: what.into() })
+    }
+}
+
+/// A batch on its way to the disk.
+#[derive(Debug)]
+struct Pending {
+    ticket: Ticket,
+    true_ms: u64,
+    wall_ms: u64,
+}
+
+/// Everything that the checkers know while a seed runs.
+#[derive(Debug)]
+pub struct Checker {
+    key: HubKey,
+    hub: HubId,
+    /// The log as it is durable.
+    pub model: LogModel,
+    /// Every entry that was ever durable, also of branches that a restore cut off.
+    pub archive: BTreeMap<(Epoch, Lsn), Vec<Entry>>,
+    pending: VecDeque<Pending>,
+    /// Keys of every device that was made.
+    pub keys: BTreeMap<DeviceId, PublicKey>,
+    leases: Leases,
+    /// What `seen` was shown for each resolution asked for.
+    resolves: BTreeMap<MessageId, Vec<Option<MessageId>>>,
+    /// What devices were told stands.
+    pub acknowledged: Acknowledged,
+    /// Limits of documents in this seed.
+    pub late_ops_max: u32,
+}
+
+impl Checker {
+    /// At the start of a seed.
+    #[must_use]
+    pub fn new(key: HubKey, hub: HubId, late_ops_max: u32) -> Self {
+        Self {
+            key,
+            hub,
+            model: LogModel::default(),
+            archive: BTreeMap::new(),
+            pending: VecDeque::new(),
+            keys: BTreeMap::new(),
+            leases: Leases::default(),
+            resolves: BTreeMap::new(),
+            acknowledged: Acknowledged::default(),
+            late_ops_max,
+        }
+    }
+
+    /// The hub asked for a batch to be committed.
+    ///
+    /// # Errors
+    /// A reply accepted against a live lease.
+    pub fn sequenced(&mut self, true_ms: u64, wall_ms: u64, batch: &Batch) -> Result<(), Violation> {
+        self.pending.push_back(Pending { ticket: batch.ticket, true_ms, wall_ms });
+        batch.entries.iter().filter_map(|logged| Entry::from_bytes(&logged.bytes)).try_for_each(|entry| {
+            self.leases.check(true_ms, &entry, &self.model)
+        })
+    }
+
+    /// A batch is durable.
+    ///
+    /// # Errors
+    /// Whatever an entry of it breaks.
+    pub fn durable(&mut self, batch: &Batch) -> Result<(), Violation> {
+        let Some(at) = self.pending.iter().position(|pending| pending.ticket == batch.ticket) else {
+            return Violation::fail("harness", format!("{:?} was never asked for", batch.ticket));
+        };
+        let Pending { true_ms, wall_ms, .. } = self.pending.drain(..=at).next_back().expect("just found");
+        // An epoch row stands behind the entries of its batch, but begins where it says.
+        let epochs = batch.writes.iter().filter_map(|write| match write {
+            Write::Epoch { epoch, after } => Some((*epoch, *after)),
+            _ => None,
+        });
+        self.model.epochs.extend(epochs);
+        for logged in &batch.entries {
+            self.entry(logged, true_ms, wall_ms)?;
+        }
+        Ok(())
+    }
+
+    /// The hub's process ended; what was not durable is gone.
+    pub fn hub_stopped(&mut self) {
+        self.pending.clear();
+        self.leases = Leases::default();
+    }
+
+    /// The disk now holds an older state.
+    pub fn disk_replaced(&mut self, head: Lsn, epochs: usize) {
+        self.model = self.model.cut(head, epochs);
+    }
+
+    /// A device's frame reaches the hub.
+    pub fn heard(&mut self, frame: &DeviceFrame) {
+        if let DeviceFrame::Resolve(Resolve { message, seen, .. }) = frame {
+            self.resolves.entry(*message).or_default().push(*seen);
+        }
+    }
+
+    /// The hub sends a frame.
+    ///
+    /// # Errors
+    /// What is not durable, or what the member may not see.
+    pub fn sent(&mut self, true_ms: u64, member: MemberId, frame: &HubFrame) -> Result<(), Violation> {
+        if let HubFrame::Lease { conversation, holder, for_ms } = frame {
+            self.leases.told(*conversation, *holder, true_ms + u64::from(*for_ms));
+        }
+        self.check_durable(frame)?;
+        self.check_visible(member, frame)
+    }
+
+    /// Whether the member may see the conversation now.
+    #[must_use]
+    pub fn sees(&self, member: MemberId, conversation: ConversationId) -> bool {
+        self.model.directory().sees(member, conversation)
+    }
+}

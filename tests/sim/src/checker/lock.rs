@@ -1,0 +1,129 @@
+//! The first-writer lock, judged again: plainly, from the log and true time (DESIGN section 5).
+
+use std::collections::BTreeMap;
+
+use lockstep_protocol::entry::{CollisionCause, Entry, EntryBody, PlacedFact, Resolution, Stamp, Verdict};
+use lockstep_protocol::fact::{Direction, Fact, Message};
+use lockstep_protocol::id::{ConversationId, MemberId, MessageId};
+use lockstep_protocol::limits::REPLY_WINDOW_MS;
+
+use super::{Checker, Violation};
+use crate::model::LogModel;
+
+/// Leases as the hub told them.
+#[derive(Debug, Default)]
+pub(super) struct Leases {
+    live: BTreeMap<ConversationId, (MemberId, u64)>,
+}
+
+impl Leases {
+    pub(super) fn told(&mut self, conversation: ConversationId, holder: Option<MemberId>, until_ms: u64) {
+        match holder {
+            Some(holder) => self.live.insert(conversation, (holder, until_ms)),
+            None => self.live.remove(&conversation),
+        };
+    }
+
+    /// No reply is accepted against a lease that was told and still lives.
+    pub(super) fn check(&self, true_ms: u64, entry: &Entry, model: &LogModel) -> Result<(), Violation> {
+        let EntryBody::Fact(PlacedFact { document, fact: Fact::Message(message), origin: None, .. }) = &entry.body
+        else {
+            return Ok(());
+        };
+        if message.dir != Direction::Out || entry.stamp.verdict != Verdict::Accepted {
+            return Ok(());
+        }
+        let Some((holder, until_ms)) = self.live.get(&document.conversation) else { return Ok(()) };
+        let directory = model.directory();
+        let counts = *holder != entry.stamp.member
+            && directory.locks(entry.stamp.member)
+            && directory.writes(*holder, document.conversation);
+        // The last millisecond may have passed on its way.
+        if counts && true_ms + 1 < *until_ms && !self.may_have_ended(*holder, model, document.conversation) {
+            return Violation::fail(
+                "lock-lease",
+                format!("reply {} accepted at {true_ms} against {holder:?}'s lease until {until_ms}", message.id),
+            );
+        }
+        Ok(())
+    }
+
+    fn may_have_ended(&self, holder: MemberId, model: &LogModel, conversation: ConversationId) -> bool {
+        // A right taken away and given back while the lease ran ends it: whoever changed since is left out.
+        let recent = model.directories.iter().rev().take(4);
+        recent.into_iter().any(|(_, directory)| !directory.writes(holder, conversation))
+    }
+}
+
+impl Checker {
+    /// Rules 3 and 4 on a new reply: `before` it stands the whole log.
+    pub(super) fn check_reply(
+        &self,
+        conversation: ConversationId,
+        message: &Message,
+        stamp: &Stamp,
+        true_ms: u64,
+    ) -> Result<(), Violation> {
+        if !self.model.directory().locks(stamp.member) {
+            return Ok(());
+        }
+        let expected = self.expected(conversation, message.seen, stamp.member, true_ms);
+        let cause = match stamp.verdict {
+            Verdict::Accepted => None,
+            Verdict::Held(collision) | Verdict::Flagged(collision) => Some(collision.cause),
+        };
+        match (expected, cause) {
+            (None, None | Some(CollisionCause::Lease)) | (Some(_), Some(CollisionCause::Lease)) => Ok(()),
+            (Some(expected), Some(cause)) if expected == cause => Ok(()),
+            _ => Violation::fail(
+                "lock",
+                format!(
+                    "reply {} of {:?} at {:?}: the rules say {expected:?}, the hub {:?}",
+                    message.id, stamp.member, stamp.lsn, stamp.verdict
+                ),
+            ),
+        }
+    }
+
+    fn expected(
+        &self,
+        conversation: ConversationId,
+        seen: Option<MessageId>,
+        member: MemberId,
+        true_ms: u64,
+    ) -> Option<CollisionCause> {
+        let rival = self.model.rival(conversation, member, self.model.head().next())?;
+        if true_ms < rival.true_ms + REPLY_WINDOW_MS && rival.judged {
+            return Some(CollisionCause::Window);
+        }
+        let seen = seen.and_then(|seen| self.model.messages.get(&(conversation, seen)));
+        let seen = seen.and_then(|message| message.accepted);
+        if seen.is_none_or(|seen| seen < rival.lsn) { Some(CollisionCause::Stale) } else { None }
+    }
+
+    /// A held reply sent anyway: rules 3 and 4 once more, with one of the `seen` that its author gave.
+    pub(super) fn check_resolution(
+        &self,
+        conversation: ConversationId,
+        message: MessageId,
+        resolution: Resolution,
+        stamp: &Stamp,
+        true_ms: u64,
+    ) -> Result<(), Violation> {
+        let Some(known) = self.model.messages.get(&(conversation, message)) else {
+            return Violation::fail("resolution", format!("{message} is not known"));
+        };
+        if let Some((first, _)) = known.resolution {
+            return Violation::fail("resolution", format!("{message} was resolved at {first:?} and again"));
+        }
+        if resolution == Resolution::Discard || !self.model.directory().locks(stamp.member) {
+            return Ok(());
+        }
+        let shown = self.resolves.get(&message).map_or(&[][..], Vec::as_slice);
+        let passes = |seen: &Option<MessageId>| self.expected(conversation, *seen, stamp.member, true_ms).is_none();
+        if shown.iter().any(passes) || stamp.verdict != Verdict::Accepted {
+            return Ok(());
+        }
+        Violation::fail("lock", format!("{message} was sent anyway against the rules at {:?}", stamp.lsn))
+    }
+}

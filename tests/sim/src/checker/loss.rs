@@ -1,0 +1,47 @@
+//! Nothing acknowledged is lost or doubled.
+
+use std::collections::BTreeMap;
+
+use lockstep_protocol::fact::KeyId;
+use lockstep_protocol::id::{ConversationId, Epoch, Lsn};
+
+use super::{Checker, Violation};
+
+/// What devices were told stands, since the disk was last replaced by an older one.
+#[derive(Debug, Default)]
+pub struct Acknowledged {
+    facts: BTreeMap<(ConversationId, KeyId), (Epoch, Lsn)>,
+}
+
+impl Acknowledged {
+    /// A device received the Ack of a fact.
+    pub fn take(&mut self, conversation: ConversationId, key: KeyId, epoch: Epoch, lsn: Lsn) {
+        self.facts.insert((conversation, key), (epoch, lsn));
+    }
+
+    /// The disk went back: what it lost was never promised to survive that.
+    pub fn forget_after(&mut self, head: Lsn) {
+        self.facts.retain(|_, (_, lsn)| *lsn <= head);
+    }
+}
+
+impl Checker {
+    /// Everything acknowledged stands in the log, under its key.
+    ///
+    /// # Errors
+    /// The first that does not.
+    pub fn check_acknowledged(&self) -> Result<(), Violation> {
+        for ((conversation, key), (_, lsn)) in &self.acknowledged.facts {
+            match self.model.keys.get(&(*conversation, *key)) {
+                Some(found) if found == lsn => {}
+                found => {
+                    return Violation::fail(
+                        "acknowledged-lost",
+                        format!("{key:?} of {conversation:?} was acknowledged at {lsn:?}, the log has {found:?}"),
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}

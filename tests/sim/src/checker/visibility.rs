@@ -1,0 +1,105 @@
+//! Nothing leaves the hub that is not durable, and nothing reaches a device that its member may not see.
+
+use lockstep_protocol::entry::{Entry, EntryBody};
+use lockstep_protocol::directory::DirectoryEvent;
+use lockstep_protocol::frame::{HubFrame, Outcome};
+use lockstep_protocol::id::{ConversationId, Lsn, MemberId};
+
+use super::{Checker, Violation};
+
+impl Checker {
+    pub(super) fn check_durable(&self, frame: &HubFrame) -> Result<(), Violation> {
+        let head = self.model.head();
+        let durable = |what: &str, lsn: Lsn| {
+            if lsn <= head {
+                return Ok(());
+            }
+            Violation::fail("durable-then-visible", format!("{what} {lsn:?} leaves while only {head:?} is synced"))
+        };
+        match frame {
+            HubFrame::Ack { results, witness, .. } => {
+                durable("witness", witness.lsn)?;
+                results.iter().try_for_each(|result| match result {
+                    Outcome::Placed { stamp, .. } => durable("ack", stamp.lsn),
+                    Outcome::Readmitted(lsn) | Outcome::Done(lsn) => durable("ack", *lsn),
+                    Outcome::Refused(refusal) => refusal.stamp.map_or(Ok(()), |stamp| {
+                        // StillCollides tells the verdict that a resolution would have had; it has no place.
+                        if refusal.document.is_some() { durable("duplicate", stamp.lsn) } else { Ok(()) }
+                    }),
+                    Outcome::Known | Outcome::Invited { .. } => Ok(()),
+                })
+            }
+            HubFrame::Entries(entries) => {
+                durable("range", entries.upto)?;
+                entries.entries.iter().try_for_each(|bytes| match Entry::from_bytes(&bytes.0) {
+                    Some(entry) => durable("entry", entry.stamp.lsn),
+                    None => Violation::fail("durable-then-visible", "an entry does not decode"),
+                })
+            }
+            HubFrame::Snapshot(snapshot) => durable("snapshot", snapshot.upto),
+            HubFrame::Catalogue(catalogue) => match catalogue.end {
+                Some(end) => durable("catalogue end", end.lsn),
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn check_visible(&self, member: MemberId, frame: &HubFrame) -> Result<(), Violation> {
+        let head = self.model.head();
+        let seen_from = |what: &str, from: Lsn, conversation: ConversationId| {
+            if self.model.ever_sees(member, conversation, from, head) {
+                return Ok(());
+            }
+            Violation::fail(
+                "visibility",
+                format!("{what} of {conversation:?} goes to {member:?}, who does not see it from {from:?} to {head:?}"),
+            )
+        };
+        match frame {
+            HubFrame::Entries(entries) => {
+                for bytes in &entries.entries {
+                    let Some(entry) = Entry::from_bytes(&bytes.0) else { continue };
+                    let lsn = entry.stamp.lsn;
+                    if !(entries.from < lsn && lsn <= entries.upto) {
+                        return Violation::fail(
+                            "entries-range",
+                            format!("entry {lsn:?} outside ({:?}, {:?}]", entries.from, entries.upto),
+                        );
+                    }
+                    let own_loss = matches!(
+                        &entry.body,
+                        EntryBody::Directory(DirectoryEvent::Unassigned { member: lost, .. }) if *lost == member
+                    );
+                    if let Some(conversation) = entry.body.conversation()
+                        && !own_loss
+                    {
+                        seen_from("an entry", entries.upto, conversation)?;
+                    }
+                    self.check_same_as_log(&entry, &bytes.0)?;
+                }
+                for grant in &entries.granted {
+                    seen_from("a grant", grant.lsn.min(entries.upto), grant.conversation)?;
+                }
+                Ok(())
+            }
+            HubFrame::Snapshot(snapshot) => seen_from("a snapshot", snapshot.upto, snapshot.document.conversation),
+            HubFrame::Catalogue(catalogue) => catalogue
+                .conversations
+                .iter()
+                .try_for_each(|listed| seen_from("a catalogue row", head, listed.conversation.id)),
+            HubFrame::Lease { conversation, .. } => seen_from("a lease", head, *conversation),
+            HubFrame::Fetched { conversation, .. } => seen_from("the end of a fetch", head, *conversation),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is sent as an entry is what the log holds.
+    fn check_same_as_log(&self, entry: &Entry, bytes: &[u8]) -> Result<(), Violation> {
+        let at = usize::try_from(entry.stamp.lsn.0).unwrap_or(usize::MAX).wrapping_sub(1);
+        match self.model.entries.get(at) {
+            Some(recorded) if recorded.bytes == bytes => Ok(()),
+            _ => Violation::fail("entry-differs", format!("{:?} as sent is not what the log holds", entry.stamp.lsn)),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! An independent, plain model of the log: what it says, entry by entry, without the core's code.
+
+pub mod directory;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use lockstep_protocol::change::{ChainHead, derive};
+use lockstep_protocol::entry::{Entry, EntryBody, LogChain, PlacedFact, Resolution, Verdict};
+use lockstep_protocol::fact::{Direction, KeyId};
+use lockstep_protocol::id::{ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, Epoch, Lsn, MemberId, MessageId};
+
+use self::directory::Directory;
+
+/// An entry of the log, with what only the simulator knows of it.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The entry.
+    pub entry: Entry,
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// The log chain with it.
+    pub chain: LogChain,
+    /// True time at which the hub decided on it, milliseconds.
+    pub true_ms: u64,
+}
+
+/// A message as the log tells it.
+#[derive(Clone, Debug)]
+pub struct MessageModel {
+    /// Its entry.
+    pub lsn: Lsn,
+    /// Where it stands.
+    pub document: DocumentId,
+    /// Its stamped author.
+    pub member: MemberId,
+    /// Its direction.
+    pub dir: Direction,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// LSN at which it was accepted as a reply.
+    pub accepted: Option<Lsn>,
+    /// Its resolution.
+    pub resolution: Option<(Lsn, Resolution)>,
+    /// Who retracted it.
+    pub retracted_by: Vec<MemberId>,
+    /// Reactions by member.
+    pub reactions: BTreeMap<MemberId, u32>,
+}
+
+/// A reply that went (or goes) to the customer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AcceptedModel {
+    /// LSN of its acceptance.
+    pub lsn: Lsn,
+    /// The reply.
+    pub message: MessageId,
+    /// Its author.
+    pub member: MemberId,
+    /// True time of its acceptance, milliseconds.
+    pub true_ms: u64,
+    /// Whether rules 2 to 4 decided on it: not re-admitted, not a service's.
+    pub judged: bool,
+}
+
+/// A document as the log tells it.
+#[derive(Clone, Debug, Default)]
+pub struct DocumentModel {
+    /// Chains.
+    pub chains: BTreeMap<ActorId, ChainHead>,
+    /// Who opened each.
+    pub devices: BTreeMap<ActorId, DeviceId>,
+    /// Operations.
+    pub ops: u32,
+    /// Facts by key, with their verdict.
+    pub facts: BTreeMap<KeyId, (Lsn, Verdict)>,
+}
+
+/// What the log says up to its head.
+#[derive(Clone, Debug, Default)]
+pub struct LogModel {
+    /// Epochs with the LSN after which each began.
+    pub epochs: Vec<(Epoch, Lsn)>,
+    /// Entry n stands at n − 1.
+    pub entries: Vec<Recorded>,
+    /// The directory after each of its changes.
+    pub directories: Vec<(Lsn, Directory)>,
+    /// Documents.
+    pub documents: BTreeMap<DocumentId, DocumentModel>,
+    /// Messages by conversation.
+    pub messages: BTreeMap<(ConversationId, MessageId), MessageModel>,
+    /// Keys of facts by conversation.
+    pub keys: BTreeMap<(ConversationId, KeyId), Lsn>,
+    /// Accepted replies by conversation, in order of acceptance.
+    pub accepted: BTreeMap<ConversationId, Vec<AcceptedModel>>,
+    /// Open segment and card by conversation.
+    pub open: BTreeMap<ConversationId, (u32, u32)>,
+}
+
+impl LogModel {
+    /// The newest LSN.
+    #[must_use]
+    pub fn head(&self) -> Lsn {
+        Lsn(self.entries.len() as u64)
+    }
+
+    /// The log chain at an LSN.
+    #[must_use]
+    pub fn chain(&self, lsn: Lsn) -> LogChain {
+        let at = usize::try_from(lsn.0).unwrap_or(usize::MAX);
+        at.checked_sub(1).and_then(|at| self.entries.get(at)).map_or(LogChain::default(), |entry| entry.chain)
+    }
+
+    /// The epoch that an entry after the head would have.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epochs.last().map_or(Epoch::default(), |(epoch, _)| *epoch)
+    }
+
+    /// The directory as it was right after an LSN.
+    #[must_use]
+    pub fn directory_at(&self, lsn: Lsn) -> &Directory {
+        static EMPTY: Directory = Directory::new();
+        let after = self.directories.partition_point(|(changed, _)| *changed <= lsn);
+        after.checked_sub(1).map_or(&EMPTY, |at| &self.directories[at].1)
+    }
+
+    /// The newest directory.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        self.directory_at(self.head())
+    }
+
+    /// Whether the member sees the conversation at some point of the log between two LSNs, both included.
+    #[must_use]
+    pub fn ever_sees(&self, member: MemberId, conversation: ConversationId, from: Lsn, upto: Lsn) -> bool {
+        self.directory_at(from).sees(member, conversation)
+            || self
+                .directories
+                .iter()
+                .rev()
+                .take_while(|(changed, _)| *changed > from)
+                .any(|(changed, directory)| *changed <= upto && directory.sees(member, conversation))
+    }
+
+    /// Adds a checked entry.
+    pub fn push(&mut self, recorded: Recorded) {
+        let lsn = recorded.entry.stamp.lsn;
+        let stamp = recorded.entry.stamp;
+        match &recorded.entry.body {
+            EntryBody::Fact(placed) => self.push_fact(&recorded, placed),
+            EntryBody::Opened { document } => {
+                let open = self.open.entry(document.conversation).or_default();
+                match document.kind {
+                    DocumentKind::Segment => open.0 = open.0.max(document.number),
+                    DocumentKind::Card => open.1 = open.1.max(document.number),
+                }
+            }
+            EntryBody::Resolved { document, message, resolution } => {
+                let conversation = document.conversation;
+                if let Some(known) = self.messages.get_mut(&(conversation, *message)) {
+                    known.resolution = Some((lsn, *resolution));
+                    if *resolution == Resolution::Send {
+                        known.accepted = Some(lsn);
+                        let member = known.member;
+                        self.accept(conversation, lsn, *message, member, recorded.true_ms, false);
+                    }
+                }
+            }
+            EntryBody::Directory(event) => {
+                let mut directory = self.directory().clone();
+                directory.apply(event);
+                if let Some(conversation) = event.conversation() {
+                    self.open.entry(conversation).or_default();
+                }
+                self.directories.push((lsn, directory));
+            }
+            EntryBody::Delivered { .. } | EntryBody::Marked { .. } => {}
+        }
+        debug_assert_eq!(stamp.lsn, self.head().next());
+        self.entries.push(recorded);
+    }
+
+    fn push_fact(&mut self, recorded: &Recorded, placed: &PlacedFact) {
+        let stamp = recorded.entry.stamp;
+        let conversation = placed.document.conversation;
+        let document = self.documents.entry(placed.document).or_default();
+        let head = document.chains.entry(placed.actor).or_insert_with(|| ChainHead::empty(placed.document.kind));
+        *head = derive(&placed.actor, head, &placed.fact);
+        if let Some(opening) = placed.opening {
+            document.devices.insert(placed.actor, opening.device);
+        }
+        document.ops += placed.fact.ops();
+        let key = placed.fact.key_id();
+        document.facts.insert(key, (stamp.lsn, stamp.verdict));
+        self.keys.insert((conversation, key), stamp.lsn);
+        use lockstep_protocol::fact::Fact;
+        match &placed.fact {
+            Fact::Message(message) => {
+                let reply = message.dir == Direction::Out && message.src.is_none();
+                let goes = reply && !matches!(stamp.verdict, Verdict::Held(_));
+                let model = MessageModel {
+                    lsn: stamp.lsn,
+                    document: placed.document,
+                    member: stamp.member,
+                    dir: message.dir,
+                    verdict: stamp.verdict,
+                    accepted: goes.then_some(stamp.lsn),
+                    resolution: None,
+                    retracted_by: Vec::new(),
+                    reactions: BTreeMap::new(),
+                };
+                self.messages.insert((conversation, message.id), model);
+                if goes {
+                    let judged = placed.origin.is_none();
+                    self.accept(conversation, stamp.lsn, message.id, stamp.member, recorded.true_ms, judged);
+                }
+            }
+            Fact::Retraction { message, .. } => {
+                if let Some(known) = self.messages.get_mut(&(conversation, *message)) {
+                    known.retracted_by.push(stamp.member);
+                }
+            }
+            Fact::Reaction { message, by, .. } => {
+                if let Some(known) = self.messages.get_mut(&(conversation, *message)) {
+                    *known.reactions.entry(*by).or_default() += 1;
+                }
+            }
+            Fact::Edit { .. } | Fact::Field { .. } | Fact::Label { .. } => {}
+        }
+    }
+
+    fn accept(
+        &mut self,
+        conversation: ConversationId,
+        lsn: Lsn,
+        message: MessageId,
+        member: MemberId,
+        true_ms: u64,
+        judged: bool,
+    ) {
+        let accepted = AcceptedModel { lsn, message, member, true_ms, judged };
+        self.accepted.entry(conversation).or_default().push(accepted);
+    }
+
+    /// The newest reply accepted before an LSN, of another member than this one, that counts for the lock.
+    #[must_use]
+    pub fn rival(&self, conversation: ConversationId, member: MemberId, before: Lsn) -> Option<AcceptedModel> {
+        let counts = |accepted: &&AcceptedModel| {
+            let directory = self.directory_at(accepted.lsn);
+            accepted.lsn < before && accepted.member != member && directory.locks(accepted.member)
+        };
+        self.accepted.get(&conversation)?.iter().rev().find(counts).copied()
+    }
+
+    /// The log up to an LSN and a number of epochs, built anew: what a restored or rolled-back disk holds.
+    #[must_use]
+    pub fn cut(&self, head: Lsn, epochs: usize) -> Self {
+        let mut cut = Self { epochs: self.epochs[..epochs].to_vec(), ..Self::default() };
+        self.entries.iter().take(head.0 as usize).cloned().for_each(|recorded| cut.push(recorded));
+        cut
+    }
+}

@@ -1,0 +1,307 @@
+//! The hub's durable store, as a model: batches are written, then synced; a crash loses what was not.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use lockstep_core::effect::{Batch, LogEntry, Ticket};
+use lockstep_core::hub::{Boot, HubConfig};
+use lockstep_core::planted::Planted;
+use lockstep_core::query::{Answer, Query, StoredEntry};
+use lockstep_core::row::{ConversationRow, DocumentState, IndexRow, SnapshotRow, Write};
+use lockstep_protocol::directory::{Device, DirectoryEvent, Member, Policy};
+use lockstep_protocol::entry::{HubKey, LogChain};
+use lockstep_protocol::fact::KeyId;
+use lockstep_protocol::frame::CatalogueDocument;
+use lockstep_protocol::id::{ConversationId, DeviceId, DocumentId, Epoch, HubId, Lsn, MemberId, PinnedKeyHash};
+
+use crate::rng::Rng;
+
+/// What a disk holds: everything that was synced. A clone of it is a backup.
+#[derive(Clone, Debug, Default)]
+pub struct Disk {
+    /// Entries above the floor, by LSN.
+    pub log: BTreeMap<Lsn, LogEntry>,
+    /// Entries above the floor by document.
+    by_document: BTreeMap<DocumentId, Vec<Lsn>>,
+    /// The newest LSN.
+    pub head: Lsn,
+    chain: LogChain,
+    /// The log chain at the floor: a cursor may stand exactly there.
+    floor_chain: LogChain,
+    at_ms: u64,
+    /// Epochs with the LSN after which each began.
+    pub epochs: Vec<(Epoch, Lsn)>,
+    /// The retention floor.
+    pub floor: Lsn,
+    members: BTreeMap<MemberId, Member>,
+    devices: BTreeMap<DeviceId, Device>,
+    policy: Policy,
+    conversations: BTreeMap<ConversationId, ConversationRow>,
+    documents: BTreeMap<DocumentId, DocumentState>,
+    keys: BTreeMap<(ConversationId, KeyId), IndexRow>,
+    snapshots: BTreeMap<DocumentId, SnapshotRow>,
+}
+
+/// The store of one hub.
+#[derive(Debug, Default)]
+pub struct Store {
+    /// What is durable.
+    pub disk: Disk,
+    /// The small list outside the backup chain.
+    pub outside: Vec<DirectoryEvent>,
+    /// Written, not synced, oldest first.
+    written: VecDeque<Batch>,
+    /// How many of `written` the running sync covers; none when no sync runs.
+    syncing: Option<usize>,
+}
+
+/// What the hub's identity and choices are; the same for every start of it.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The hub.
+    pub hub: HubId,
+    /// Its secret.
+    pub key: HubKey,
+    /// What devices pin.
+    pub pinned: PinnedKeyHash,
+    /// Its choices.
+    pub config: HubConfig,
+    /// The planted bug.
+    pub planted: Planted,
+}
+
+impl Store {
+    /// Takes a batch into volatile memory. Answers whether a sync must be started now.
+    pub fn write(&mut self, batch: Batch) -> bool {
+        self.written.push_back(batch);
+        self.start_sync()
+    }
+
+    fn start_sync(&mut self) -> bool {
+        if self.syncing.is_some() || self.written.is_empty() {
+            return false;
+        }
+        self.syncing = Some(0);
+        true
+    }
+
+    /// The sync reached the disk: everything written when it ended is durable (group commit). Answers the batches, and
+    /// whether another sync must be started.
+    pub fn synced(&mut self) -> Vec<Batch> {
+        self.syncing = None;
+        let batches: Vec<Batch> = self.written.drain(..).collect();
+        for batch in &batches {
+            self.disk.apply(batch);
+            self.outside.extend(batch.outside.iter().cloned());
+        }
+        batches
+    }
+
+    /// Whether something waits for a sync that was not started.
+    pub fn needs_sync(&mut self) -> bool {
+        self.start_sync()
+    }
+
+    /// Batches that are not durable.
+    #[must_use]
+    pub fn unsynced(&self) -> usize {
+        self.written.len()
+    }
+
+    /// Power fails: of the written batches a random prefix of whole ones survives (a torn one is discarded when the
+    /// log is read). The list outside may be one batch ahead, it is another file. Answers the survivors.
+    pub fn crash(&mut self, rng: &mut Rng) -> Vec<Batch> {
+        let kept = rng.index(self.written.len() + 1);
+        let mut lost: Vec<Batch> = self.written.drain(..).collect();
+        let survivors: Vec<Batch> = lost.drain(..kept).collect();
+        for batch in &survivors {
+            self.disk.apply(batch);
+            self.outside.extend(batch.outside.iter().cloned());
+        }
+        if let Some(first) = lost.first()
+            && rng.chance(500)
+        {
+            self.outside.extend(first.outside.iter().cloned());
+        }
+        self.syncing = None;
+        survivors
+    }
+
+    /// What a hub starts from on this disk.
+    #[must_use]
+    pub fn boot(&self, identity: &Identity, restored: bool, entropy: [u8; 32]) -> Boot {
+        let disk = &self.disk;
+        Boot {
+            hub: identity.hub,
+            key: identity.key.clone(),
+            pinned: identity.pinned,
+            epochs: disk.epochs.clone(),
+            head: disk.head,
+            chain: disk.chain,
+            at_ms: disk.at_ms,
+            floor: disk.floor,
+            members: disk.members.clone(),
+            devices: disk.devices.clone(),
+            policy: disk.policy,
+            restored,
+            outside: self.outside.clone(),
+            entropy,
+            config: identity.config,
+            planted: identity.planted,
+        }
+    }
+}
+
+impl Disk {
+    fn apply(&mut self, batch: &Batch) {
+        for entry in &batch.entries {
+            self.log.insert(entry.lsn, entry.clone());
+            if let Some(document) = entry.document {
+                self.by_document.entry(document).or_default().push(entry.lsn);
+            }
+        }
+        for write in &batch.writes {
+            self.write(write);
+        }
+    }
+
+    fn write(&mut self, write: &Write) {
+        match write {
+            Write::Head { lsn, chain, at_ms } => {
+                self.head = *lsn;
+                self.chain = *chain;
+                self.at_ms = *at_ms;
+            }
+            Write::Epoch { epoch, after } => self.epochs.push((*epoch, *after)),
+            Write::Floor(floor) => self.drop_to(*floor),
+            Write::Member(id, member) => set(&mut self.members, *id, member.as_ref()),
+            Write::Device(id, device) => set(&mut self.devices, *id, device.as_ref()),
+            Write::Policy(policy) => self.policy = *policy,
+            Write::Conversation(row) => {
+                self.conversations.insert(row.conversation.id, (**row).clone());
+            }
+            Write::Document(document, row) => self.documents.entry(*document).or_default().row = *row,
+            Write::Chain(document, actor, row) => {
+                self.documents.entry(*document).or_default().chains.insert(*actor, *row);
+            }
+            Write::Key(conversation, key, row) => {
+                self.keys.insert((*conversation, *key), (**row).clone());
+            }
+            Write::Snapshot(document, row) => {
+                self.snapshots.insert(*document, row.clone());
+            }
+        }
+    }
+
+    fn drop_to(&mut self, floor: Lsn) {
+        if floor <= self.floor {
+            return;
+        }
+        self.floor_chain = self.log.get(&floor).map_or(self.chain, |entry| entry.chain);
+        self.floor = floor;
+        self.log = self.log.split_off(&floor.next());
+        for entries in self.by_document.values_mut() {
+            entries.retain(|lsn| *lsn > floor);
+        }
+    }
+
+    /// The epoch of an entry.
+    #[must_use]
+    pub fn epoch(&self, lsn: Lsn) -> Epoch {
+        let before = self.epochs.iter().rev().find(|(_, after)| *after < lsn);
+        before.or(self.epochs.first()).map_or(Epoch::default(), |(epoch, _)| *epoch)
+    }
+
+    /// A document's newest snapshot.
+    #[must_use]
+    pub fn snapshot(&self, document: DocumentId) -> Option<&SnapshotRow> {
+        self.snapshots.get(&document)
+    }
+
+    /// A document's entries after one LSN that are still in the log.
+    pub fn tail(&self, document: DocumentId, after: Lsn) -> impl Iterator<Item = &LogEntry> {
+        let lsns = self.by_document.get(&document).into_iter().flatten();
+        lsns.filter(move |lsn| **lsn > after).filter_map(|lsn| self.log.get(lsn))
+    }
+
+    /// Reads rows.
+    #[must_use]
+    pub fn answer(&self, query: &Query) -> Answer {
+        match query {
+            Query::Conversation(id) => Answer::Conversation(self.conversations.get(id).cloned()),
+            Query::Document(id) => Answer::Document(self.documents.get(id).cloned()),
+            Query::Keys { conversation, keys } => {
+                Answer::Keys(keys.iter().map(|key| self.keys.get(&(*conversation, *key)).cloned()).collect())
+            }
+            Query::Chain { lsn, .. } => Answer::Chain(self.chain_at(*lsn)),
+            Query::Log { after, bytes_max, .. } => self.read_log(*after, *bytes_max),
+            Query::Catalogue { after, conversations_max, .. } => self.read_catalogue(*after, *conversations_max),
+            Query::Content { document, .. } => {
+                let snapshot = self.snapshots.get(document).cloned();
+                let after = snapshot.as_ref().map_or(Lsn::ZERO, |row| row.upto);
+                let tail = self.tail(*document, after).map(|entry| (self.epoch(entry.lsn), entry.bytes.clone()));
+                Answer::Content { tail: tail.collect(), snapshot, upto: self.head }
+            }
+            Query::Retention { before_ms, documents_max } => self.read_retention(*before_ms, *documents_max),
+        }
+    }
+
+    fn chain_at(&self, lsn: Lsn) -> Option<LogChain> {
+        if lsn == self.floor {
+            return Some(self.floor_chain);
+        }
+        self.log.get(&lsn).map(|entry| entry.chain)
+    }
+
+    fn read_log(&self, after: Lsn, bytes_max: usize) -> Answer {
+        let mut bytes = 0;
+        let mut entries = Vec::new();
+        for entry in self.log.range(after.next()..).map(|(_, entry)| entry) {
+            if !entries.is_empty() && bytes + entry.bytes.len() > bytes_max {
+                break;
+            }
+            bytes += entry.bytes.len();
+            let (lsn, conversation) = (entry.lsn, entry.conversation);
+            entries.push(StoredEntry { lsn, bytes: entry.bytes.clone(), conversation });
+        }
+        let upto = entries.last().map_or(after, |entry| entry.lsn);
+        Answer::Log { chain: self.chain_at(upto).unwrap_or(self.chain), upto, entries }
+    }
+
+    fn read_catalogue(&self, after: Option<ConversationId>, max: usize) -> Answer {
+        let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        let mut rows = self.conversations.range((from, std::ops::Bound::Unbounded));
+        let page: Vec<_> = rows.by_ref().take(max).map(|(id, row)| (row.clone(), self.with_content(*id))).collect();
+        Answer::Catalogue { last: rows.next().is_none(), conversations: page }
+    }
+
+    fn with_content(&self, conversation: ConversationId) -> Vec<CatalogueDocument> {
+        let first = DocumentId::segment(conversation, 0);
+        let last = DocumentId::card(conversation, u32::MAX);
+        let held = self.documents.range(first..=last).filter(|(_, state)| !state.chains.is_empty());
+        held.map(|(document, state)| CatalogueDocument { document: *document, digest: state.row.digest }).collect()
+    }
+
+    fn read_retention(&self, before_ms: u64, documents_max: usize) -> Answer {
+        let old = self.log.values().take_while(|entry| entry.at_ms < before_ms);
+        let upto = old.last().map_or(self.floor, |entry| entry.lsn);
+        let mut uncovered = Vec::new();
+        for (document, lsns) in &self.by_document {
+            let covered = self.snapshots.get(document).map_or(Lsn::ZERO, |row| row.upto);
+            if uncovered.len() < documents_max && lsns.iter().any(|lsn| *lsn > covered && *lsn <= upto) {
+                uncovered.push(*document);
+            }
+        }
+        Answer::Retention { upto, uncovered }
+    }
+}
+
+fn set<K: Ord, V: Clone>(rows: &mut BTreeMap<K, V>, key: K, value: Option<&V>) {
+    match value {
+        Some(value) => {
+            rows.insert(key, value.clone());
+        }
+        None => {
+            rows.remove(&key);
+        }
+    }
+}

@@ -1,0 +1,541 @@
+//! A device's driver in the simulator: its store, worker and network, and the faults of its machine.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use lockstep_client_core::device::{Boot, Device, DeviceConfig};
+use lockstep_client_core::effect::{ActOutcome, Apply, Effect, Notice, Transaction};
+use lockstep_client_core::input::{Act, AppliedDocument, ApplyFailure, ChainFact, ConnectionId, Input, Now};
+use lockstep_client_core::planted::Planted;
+use lockstep_client_core::query::Query;
+use lockstep_client_core::store::Rows;
+use lockstep_core::input::{Input as HubInput, SessionId};
+use lockstep_protocol::auth::DeviceKey;
+use lockstep_protocol::codec;
+use lockstep_protocol::document;
+use lockstep_protocol::frame::{HubFrame, Outcome};
+use lockstep_protocol::id::{DeviceId, DocumentId, DocumentKind, InviteCode, MemberId};
+use lockstep_protocol::refusal::RefusalCode;
+
+use super::{Bug, EFFECTS_MAX, Event, MS, WALL_MS, World};
+use crate::checker::Violation;
+use crate::hostile::Hostile;
+use crate::link::Link;
+use crate::worker;
+
+/// A device's process, store and place in the network.
+#[derive(Debug)]
+pub(super) struct SimDevice {
+    pub(super) key: DeviceKey,
+    pub(super) id: DeviceId,
+    pub(super) member: MemberId,
+    pub(super) code: InviteCode,
+    pub(super) core: Option<Device>,
+    pub(super) hostile: Option<Hostile>,
+    /// Counts starts: what belongs to an earlier one is ignored.
+    pub(super) run: u64,
+    started_us: u64,
+    tick_us: u64,
+    pub(super) skew_ms: i64,
+    /// What is durable.
+    pub(super) rows: Rows,
+    written: VecDeque<Transaction>,
+    syncing: bool,
+    /// A copy of the store.
+    pub(super) backup: Option<Rows>,
+    pub(super) connection: Option<(ConnectionId, SessionId)>,
+    pub(super) offline_until_us: u64,
+    /// The hub said that it is no more.
+    pub(super) stopped: Option<RefusalCode>,
+    /// It says that it must be updated: derivations differ, which never happens here.
+    live: BTreeMap<DocumentId, Vec<ChainFact>>,
+    pub(super) requests: u64,
+    pub(super) open_requests: u64,
+    /// Its store went back to an older copy since the hub's disk last did.
+    pub(super) restored: bool,
+}
+
+impl SimDevice {
+    pub(super) fn new(member: MemberId, hostile: bool, code: InviteCode, secret: [u8; 32]) -> Self {
+        let key = DeviceKey::new(&secret);
+        Self {
+            id: DeviceId::of(&key.public()),
+            hostile: hostile.then(|| Hostile::new(key.clone(), code)),
+            key,
+            member,
+            code,
+            core: None,
+            run: 0,
+            started_us: 0,
+            tick_us: 0,
+            skew_ms: 0,
+            rows: Rows::default(),
+            written: VecDeque::new(),
+            syncing: false,
+            backup: None,
+            connection: None,
+            offline_until_us: 0,
+            stopped: None,
+            live: BTreeMap::new(),
+            requests: 0,
+            open_requests: 0,
+            restored: false,
+        }
+    }
+
+    pub(super) fn is_enrolled(&self) -> bool {
+        match &self.hostile {
+            Some(hostile) => hostile.welcomed,
+            None => self.rows.meta.member.is_some(),
+        }
+    }
+
+    pub(super) fn session(&self) -> Option<SessionId> {
+        self.connection.map(|(_, session)| session)
+    }
+
+    /// Whether nothing of it waits for its disk.
+    pub(super) fn is_settled(&self) -> bool {
+        self.written.is_empty()
+    }
+}
+
+impl World {
+    fn device_now(&self, at: usize) -> Now {
+        let device = &self.devices[at];
+        Now {
+            wall_ms: (WALL_MS + self.now_us / MS).saturating_add_signed(device.skew_ms),
+            mono_ms: (self.now_us - device.started_us) / MS,
+        }
+    }
+
+    pub(super) fn device_boot(&mut self, at: usize) -> Result<(), Violation> {
+        let seed = self.rng.bytes();
+        let now_us = self.now_us;
+        let planted = match self.bug {
+            Some(Bug::Client(bug)) => Planted::with(bug),
+            _ => Planted::default(),
+        };
+        let device = &mut self.devices[at];
+        if device.core.is_some() {
+            return Ok(());
+        }
+        device.run += 1;
+        device.started_us = now_us;
+        device.connection = None;
+        if device.hostile.is_some() {
+            self.hostile_connects(at);
+            return Ok(());
+        }
+        let device = &mut self.devices[at];
+        let enrolled = device.rows.meta.member.is_some();
+        let boot = Boot {
+            key: device.key.clone(),
+            pinned: self.hub.identity.pinned,
+            stored: device.rows.stored(),
+            seed,
+            config: DeviceConfig { documents_max: 3, facts_max: 60, waiting_max: 256 },
+            planted,
+        };
+        let code = device.code;
+        self.say(|| format!("d{at} starts"));
+        let now = self.device_now(at);
+        let mut effects = Vec::new();
+        self.devices[at].core = Some(Device::new(boot, now, &mut effects));
+        self.device_effects(at, effects)?;
+        self.arm_device(at);
+        if !enrolled {
+            self.device_act(at, Act::Enrol { code, name: format!("device {at}") })?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn device_act(&mut self, at: usize, act: Act) -> Result<(), Violation> {
+        let device = &mut self.devices[at];
+        if device.core.is_none() {
+            return Ok(());
+        }
+        device.requests += 1;
+        device.open_requests += 1;
+        let request = device.requests;
+        self.say(|| format!("d{at} acts {act:?}"));
+        self.device_input(at, Input::Acted { request, act })
+    }
+
+    fn device_input(&mut self, at: usize, input: Input) -> Result<(), Violation> {
+        let now = self.device_now(at);
+        let Some(core) = &mut self.devices[at].core else { return Ok(()) };
+        let mut effects = Vec::new();
+        core.handle(now, input, &mut effects);
+        if effects.len() > EFFECTS_MAX {
+            return Violation::fail("bounded", format!("one input has {} effects at d{at}", effects.len()));
+        }
+        self.device_effects(at, effects)?;
+        self.arm_device(at);
+        Ok(())
+    }
+
+    fn arm_device(&mut self, at: usize) {
+        let now_us = self.now_us;
+        let device = &mut self.devices[at];
+        let Some(wake_ms) = device.core.as_ref().and_then(Device::next_wake) else { return };
+        let at_us = (device.started_us + wake_ms * MS).max(now_us + 1);
+        if device.tick_us <= now_us || at_us < device.tick_us {
+            device.tick_us = at_us;
+            let run = device.run;
+            self.at(at_us, Event::DeviceTick { device: at, run });
+        }
+    }
+
+    pub(super) fn device_tick(&mut self, at: usize, run: u64) -> Result<(), Violation> {
+        if run != self.devices[at].run {
+            return Ok(());
+        }
+        // An earlier wish may have come in between; the core knows what is due.
+        self.device_input(at, Input::Ticked)
+    }
+
+    fn device_effects(&mut self, at: usize, effects: Vec<Effect>) -> Result<(), Violation> {
+        let run = self.devices[at].run;
+        for effect in effects {
+            match effect {
+                Effect::Connect { connection } => self.device_connects(at, connection),
+                Effect::Disconnect { connection } => self.device_closes(at, connection),
+                Effect::Send { connection, bytes } => self.device_sends(at, connection, bytes),
+                Effect::Persist(transaction) => {
+                    let device = &mut self.devices[at];
+                    device.written.push_back(transaction);
+                    if !device.syncing {
+                        device.syncing = true;
+                        self.start_persist(at);
+                    }
+                }
+                Effect::Load(query) => {
+                    let delay_us = self.rng.skewed(10, 20 * MS);
+                    self.after(delay_us, Event::DeviceLoaded { device: at, run, query });
+                }
+                Effect::Apply(Apply::Drop { document }) => {
+                    self.devices[at].live.remove(&document);
+                }
+                Effect::Apply(apply) => {
+                    let delay_us = self.rng.skewed(10, 100 * MS);
+                    self.after(delay_us, Event::DeviceApplied { device: at, run, apply });
+                }
+                Effect::View(_) => {}
+                Effect::Notice(notice) => {
+                    self.say(|| format!("d{at} notes {notice:?}"));
+                    match notice {
+                        Notice::Stopped(code) => self.devices[at].stopped = Some(code),
+                        Notice::Online { .. } => self.devices[at].stopped = None,
+                        Notice::UpdateNeeded | Notice::WrongHub => {
+                            return Violation::fail("device", format!("d{at} notes {notice:?}"));
+                        }
+                        _ => {}
+                    }
+                }
+                Effect::ActDone { request, outcome } => {
+                    self.say(|| format!("d{at} act {request} → {outcome:?}"));
+                    let device = &mut self.devices[at];
+                    device.open_requests = device.open_requests.saturating_sub(1);
+                    if outcome == ActOutcome::StoreFailed {
+                        return Violation::fail("device", format!("d{at} says that its store failed"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn start_persist(&mut self, at: usize) {
+        let delay_us = self.rng.skewed(100, self.scenario.faults.sync_us_max);
+        let run = self.devices[at].run;
+        self.after(delay_us, Event::DevicePersisted { device: at, run });
+    }
+
+    pub(super) fn device_persisted(&mut self, at: usize, run: u64) -> Result<(), Violation> {
+        if run != self.devices[at].run {
+            return Ok(());
+        }
+        let count = 1 + self.rng.index(self.devices[at].written.len());
+        let mut newest = None;
+        for _ in 0..count.min(self.devices[at].written.len()) {
+            newest = self.make_durable(at)?;
+        }
+        if let Some(ticket) = newest {
+            self.device_input(at, Input::Persisted { ticket })?;
+        }
+        if self.devices[at].written.is_empty() {
+            self.devices[at].syncing = false;
+        } else {
+            self.start_persist(at);
+        }
+        Ok(())
+    }
+
+    fn make_durable(&mut self, at: usize) -> Result<Option<lockstep_client_core::effect::Ticket>, Violation> {
+        let device = &mut self.devices[at];
+        let Some(transaction) = device.written.pop_front() else { return Ok(None) };
+        let before = device.rows.meta.cursor;
+        for write in transaction.writes {
+            device.rows.write(write);
+        }
+        if device.rows.meta.cursor != before {
+            let (member, rows) = (device.member, &device.rows);
+            self.checker.check_cursor(at, member, before, rows)?;
+        }
+        Ok(Some(transaction.ticket))
+    }
+
+    pub(super) fn device_loaded(&mut self, at: usize, run: u64, query: Query) -> Result<(), Violation> {
+        if run != self.devices[at].run {
+            return Ok(());
+        }
+        let fails = !self.calm && self.rng.chance(self.scenario.faults.load_failures);
+        let outcome =
+            if fails { Err(lockstep_client_core::query::LoadFailure) } else { Ok(self.devices[at].rows.load(&query)) };
+        self.device_input(at, Input::Loaded { query, outcome })
+    }
+
+    pub(super) fn device_applied(&mut self, at: usize, run: u64, apply: Apply) -> Result<(), Violation> {
+        if run != self.devices[at].run {
+            return Ok(());
+        }
+        let worker = self.scenario.worker;
+        let plain = |facts: Vec<ChainFact>| -> Vec<document::ChainFact> {
+            facts.into_iter().map(|ChainFact { actor, seq, fact }| document::ChainFact { actor, seq, fact }).collect()
+        };
+        let read = |kind: DocumentKind, facts: Vec<ChainFact>| {
+            worker::heads(kind, &plain(facts)).map(|heads| AppliedDocument { facts: Vec::new(), heads })
+        };
+        let (job, document, done, wanted) = match apply {
+            Apply::Parse { job, document, bytes } => {
+                let facts = worker.facts(document.kind, &bytes);
+                let done = facts.and_then(|facts| {
+                    let heads = worker::heads(document.kind, &facts)?;
+                    let facts = facts
+                        .into_iter()
+                        .map(|document::ChainFact { actor, seq, fact }| ChainFact { actor, seq, fact })
+                        .collect();
+                    Some(AppliedDocument { facts, heads })
+                });
+                (job, document, done, None)
+            }
+            Apply::Build { job, document, facts, heads } => {
+                let done = read(document.kind, facts.clone());
+                self.devices[at].live.insert(document, facts);
+                (job, document, done, Some(heads))
+            }
+            Apply::Extend { job, document, facts, heads } => {
+                let live = self.devices[at].live.entry(document).or_default();
+                live.extend(facts);
+                let all = live.clone();
+                (job, document, read(document.kind, all), Some(heads))
+            }
+            Apply::Drop { .. } => return Ok(()),
+        };
+        if let (Some(done), Some(wanted)) = (&done, &wanted)
+            && done.heads != *wanted
+        {
+            return Violation::fail("live-document", format!("d{at}: the heads of {document:?} are not those wanted"));
+        }
+        if done.is_none() {
+            return Violation::fail("live-document", format!("d{at}: facts of {document:?} do not make a document"));
+        }
+        self.device_input(at, Input::Applied { job, document, outcome: done.ok_or(ApplyFailure) })
+    }
+
+    fn device_connects(&mut self, at: usize, connection: ConnectionId) {
+        let delay_us = self.rng.skewed(200, self.scenario.faults.quality.latency_us_max);
+        let run = self.devices[at].run;
+        self.after(delay_us, Event::DeviceConnected { device: at, run, connection });
+    }
+
+    pub(super) fn device_connected(
+        &mut self,
+        at: usize,
+        run: u64,
+        connection: ConnectionId,
+    ) -> Result<(), Violation> {
+        if run != self.devices[at].run || self.devices[at].core.is_none() {
+            return Ok(());
+        }
+        if self.hub.core.is_none() || self.now_us < self.devices[at].offline_until_us {
+            return self.device_input(at, Input::Disconnected { connection });
+        }
+        let session = self.new_link(at);
+        self.devices[at].connection = Some((connection, session));
+        self.device_input(at, Input::Connected { connection })
+    }
+
+    pub(super) fn new_link(&mut self, at: usize) -> SessionId {
+        self.next_session += 1;
+        let session = SessionId(self.next_session);
+        self.links.insert(session, Link::new(at));
+        self.after(10, Event::HubAccepts { session });
+        session
+    }
+
+    pub(super) fn device_refused(&mut self, at: usize, run: u64, connection: ConnectionId) -> Result<(), Violation> {
+        if run == self.devices[at].run { self.device_input(at, Input::Disconnected { connection }) } else { Ok(()) }
+    }
+
+    fn device_sends(&mut self, at: usize, connection: ConnectionId, bytes: Bytes) {
+        let Some((current, session)) = self.devices[at].connection else { return };
+        if current == connection {
+            self.send_up(session, bytes);
+        }
+    }
+
+    pub(super) fn send_up(&mut self, session: SessionId, bytes: Bytes) {
+        let quality = self.scenario.faults.quality;
+        let Some(link) = self.links.get_mut(&session).filter(|link| link.device_open && !link.broken) else { return };
+        let arrives_us = link.send_up(self.now_us, bytes, &quality, &mut self.rng);
+        self.at(arrives_us, Event::Up { session });
+    }
+
+    fn device_closes(&mut self, at: usize, connection: ConnectionId) {
+        let Some((current, session)) = self.devices[at].connection else { return };
+        if current != connection {
+            return;
+        }
+        self.devices[at].connection = None;
+        self.send_up(session, Bytes::new());
+        self.device_end_closed(session);
+    }
+
+    /// The device's end is closed; the link goes when the hub's is too.
+    fn device_end_closed(&mut self, session: SessionId) {
+        let Some(link) = self.links.get_mut(&session) else { return };
+        link.device_open = false;
+        if !link.hub_open {
+            self.links.remove(&session);
+        } else if link.broken {
+            let notice_us = self.rng.skewed(100, self.scenario.faults.quality.notice_us_max);
+            self.after(notice_us, Event::HubLearns { session });
+        }
+    }
+
+    /// A frame arrives at a device.
+    pub(super) fn down(&mut self, session: SessionId) -> Result<(), Violation> {
+        let now_us = self.now_us;
+        let Some(link) = self.links.get_mut(&session).filter(|link| link.device_open && !link.broken) else {
+            return Ok(());
+        };
+        let at = link.device;
+        let bytes = match link.down.take(now_us) {
+            Err(again_us) => {
+                self.at(again_us, Event::Down { session });
+                return Ok(());
+            }
+            Ok(None) => return Ok(()),
+            Ok(Some(bytes)) => bytes,
+        };
+        if bytes.is_empty() {
+            return self.device_learns(session);
+        }
+        let frame = match codec::decode_hub(&bytes) {
+            Ok(Some(frame)) => frame,
+            other => return Violation::fail("frame", format!("a device receives {other:?}")),
+        };
+        if let HubFrame::Ack { results, .. } = &frame {
+            for result in results {
+                if let Outcome::Placed { hash, stamp } = result {
+                    self.checker.acknowledge(*hash, stamp);
+                }
+            }
+        }
+        if self.devices[at].hostile.is_some() {
+            return self.hostile_hears(at, session, frame);
+        }
+        let Some((connection, current)) = self.devices[at].connection else { return Ok(()) };
+        if current != session {
+            return Ok(());
+        }
+        self.device_input(at, Input::FrameReceived { connection, frame: Ok(frame) })
+    }
+
+    /// A device learns that its connection is gone.
+    pub(super) fn device_learns(&mut self, session: SessionId) -> Result<(), Violation> {
+        let Some(link) = self.links.get_mut(&session).filter(|link| link.device_open) else { return Ok(()) };
+        let at = link.device;
+        self.device_end_closed(session);
+        if self.devices[at].hostile.is_some() {
+            self.devices[at].connection = None;
+            let run = self.devices[at].run;
+            let delay_us = self.rng.between(500 * MS, 5_000 * MS);
+            if !self.calm {
+                self.after(delay_us, Event::DeviceRefused { device: at, run, connection: ConnectionId(0) });
+            }
+            return Ok(());
+        }
+        match self.devices[at].connection {
+            Some((connection, current)) if current == session => {
+                self.devices[at].connection = None;
+                self.device_input(at, Input::Disconnected { connection })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The connection breaks; each end learns it at its own time.
+    pub(super) fn break_link(&mut self, at: usize) {
+        let Some(session) = self.devices[at].session() else { return };
+        let Some(link) = self.links.get_mut(&session) else { return };
+        link.broken = true;
+        let notice_us_max = self.scenario.faults.quality.notice_us_max;
+        let (hub_us, device_us) = (self.rng.skewed(100, notice_us_max), self.rng.skewed(100, notice_us_max));
+        self.after(hub_us, Event::HubLearns { session });
+        self.after(device_us, Event::DeviceLearns { session });
+    }
+
+    pub(super) fn device_offline(&mut self, at: usize, for_ms: u64) -> Result<(), Violation> {
+        self.devices[at].offline_until_us = self.now_us + for_ms * MS;
+        self.break_link(at);
+        self.after(for_ms * MS, Event::DeviceOnline { device: at });
+        Ok(())
+    }
+
+    pub(super) fn device_online(&mut self, at: usize) -> Result<(), Violation> {
+        // Platforms tell when the network is back; half of these devices have such a one.
+        if self.now_us >= self.devices[at].offline_until_us && at % 2 == 0 && self.devices[at].hostile.is_none() {
+            return self.device_act(at, Act::Connect);
+        }
+        Ok(())
+    }
+
+    pub(super) fn device_crash(&mut self, at: usize, down_ms: u64) -> Result<(), Violation> {
+        if self.devices[at].core.is_none() {
+            return Ok(());
+        }
+        let kept = self.rng.index(self.devices[at].written.len() + 1);
+        self.say(|| format!("d{at} crashes, {kept} transactions survive"));
+        for _ in 0..kept {
+            self.make_durable(at)?;
+        }
+        self.break_link(at);
+        let device = &mut self.devices[at];
+        device.written.clear();
+        device.syncing = false;
+        device.core = None;
+        device.run += 1;
+        device.tick_us = 0;
+        device.live.clear();
+        device.open_requests = 0;
+        if let Some((_, session)) = device.connection.take() {
+            self.device_end_closed(session);
+        }
+        self.after(down_ms * MS, Event::DeviceBoot { device: at });
+        Ok(())
+    }
+
+    pub(super) fn device_restore(&mut self, at: usize) -> Result<(), Violation> {
+        if self.devices[at].backup.is_none() || self.devices[at].core.is_none() {
+            return Ok(());
+        }
+        self.device_crash(at, 200)?;
+        let device = &mut self.devices[at];
+        device.rows = device.backup.clone().expect("just looked at");
+        device.restored = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,378 @@
+//! The hub's driver in the simulator: carries out effects, and the faults of its machine.
+
+use bytes::Bytes;
+use lockstep_core::effect::{Apply, Effect};
+use lockstep_core::hub::Hub;
+use lockstep_core::input::{ApplyFailure, Input, Now, SessionId};
+use lockstep_core::query::{Answer, LoadFailure, Query};
+use lockstep_protocol::codec;
+use lockstep_protocol::frame::{HubFrame, Outcome};
+use lockstep_protocol::limits::FRAME_BYTES_MAX;
+
+use super::{EFFECTS_MAX, Event, MS, WALL_MS, World};
+use crate::checker::Violation;
+
+impl World {
+    fn hub_now(&self) -> Now {
+        Now {
+            wall_ms: (WALL_MS + self.now_us / MS).saturating_add_signed(self.hub.skew_ms),
+            mono_ms: (self.now_us - self.hub.started_us) / MS,
+        }
+    }
+
+    pub(super) fn hub_boot(&mut self, restored: bool) -> Result<(), Violation> {
+        if self.hub.core.is_some() {
+            return Ok(());
+        }
+        self.hub.booting = false;
+        self.hub.draining = false;
+        self.hub.run += 1;
+        self.hub.started_us = self.now_us;
+        self.checker.run += 1;
+        let entropy = self.rng.bytes();
+        let boot = self.hub.store.boot(&self.hub.identity, restored, entropy);
+        self.say(|| format!("hub starts, head {:?}, restored {restored}", boot.head));
+        let mut effects = Vec::new();
+        self.hub.core = Some(Hub::new(boot, self.hub_now(), &mut effects));
+        self.hub_effects(effects)?;
+        self.arm_hub();
+        Ok(())
+    }
+
+    /// Tells the hub that something happened.
+    pub(super) fn hub_input(&mut self, input: Input) -> Result<(), Violation> {
+        let now = self.hub_now();
+        let Some(hub) = &mut self.hub.core else { return Ok(()) };
+        let mut effects = Vec::new();
+        hub.handle(now, input, &mut effects);
+        if effects.len() > EFFECTS_MAX {
+            return Violation::fail("bounded", format!("one input has {} effects at the hub", effects.len()));
+        }
+        let (held, bound) = (hub.conversations_in_memory(), self.scenario.config.conversations_max);
+        self.checker.bounds.conversations(held, bound, self.devices.len(), self.conversations.len());
+        self.hub_effects(effects)?;
+        self.arm_hub();
+        Ok(())
+    }
+
+    fn arm_hub(&mut self) {
+        let Some(wake_ms) = self.hub.core.as_ref().and_then(Hub::next_wake) else { return };
+        let at_us = self.hub.started_us + wake_ms * MS;
+        if self.hub.tick_us <= self.now_us || at_us < self.hub.tick_us {
+            self.hub.tick_us = at_us.max(self.now_us + 1);
+            let run = self.hub.run;
+            self.at(self.hub.tick_us, Event::HubTick { run });
+        }
+    }
+
+    pub(super) fn hub_tick(&mut self, run: u64) -> Result<(), Violation> {
+        if run == self.hub.run { self.hub_input(Input::Ticked) } else { Ok(()) }
+    }
+
+    fn hub_effects(&mut self, effects: Vec<Effect>) -> Result<(), Violation> {
+        for effect in effects {
+            match effect {
+                Effect::Send { session, bytes } => self.hub_sends(session, bytes)?,
+                Effect::Close { session, reason } => {
+                    self.say(|| format!("hub closes {session:?}: {reason:?}"));
+                    self.hub_closes(session);
+                }
+                Effect::Commit(batch) => {
+                    let wall_ms = self.hub_now().wall_ms;
+                    self.say(|| format!("hub commits {:?}", batch.entries.iter().map(|e| e.lsn).collect::<Vec<_>>()));
+                    self.checker.sequenced(self.now_us / MS, wall_ms, &batch)?;
+                    if self.hub.store.write(batch) {
+                        self.start_sync();
+                    }
+                }
+                Effect::Load(query) => {
+                    let delay_us = self.rng.skewed(10, self.scenario.faults.load_us_max);
+                    let run = self.hub.run;
+                    self.after(delay_us, Event::LoadRead { run, query });
+                }
+                Effect::Apply(apply) => {
+                    let delay_us = self.rng.skewed(100, 500 * MS);
+                    let run = self.hub.run;
+                    self.after(delay_us, Event::ApplyDone { run, apply });
+                }
+                Effect::Answer { request, outcome } => {
+                    self.answers.insert(request, outcome);
+                }
+                Effect::Report(report) => self.say(|| format!("hub reports {report:?}")),
+                Effect::Drained => {
+                    let run = self.hub.run;
+                    self.after(0, Event::HubStop { run, restored: false, down_ms: 500 });
+                }
+                Effect::Stop => {
+                    let run = self.hub.run;
+                    self.after(0, Event::HubStop { run, restored: false, down_ms: 200 });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn start_sync(&mut self) {
+        let delay_us = self.rng.skewed(100, self.scenario.faults.sync_us_max);
+        let run = self.hub.run;
+        self.after(delay_us, Event::Synced { run });
+    }
+
+    pub(super) fn hub_synced(&mut self, run: u64) -> Result<(), Violation> {
+        if run != self.hub.run || self.hub.core.is_none() {
+            return Ok(());
+        }
+        let batches = self.hub.store.synced();
+        for batch in &batches {
+            self.checker.durable(batch)?;
+        }
+        if let Some(last) = batches.last() {
+            self.hub_input(Input::Committed { ticket: last.ticket })?;
+        }
+        if self.hub.store.needs_sync() {
+            self.start_sync();
+        }
+        Ok(())
+    }
+
+    pub(super) fn hub_read(&mut self, run: u64, query: Query) -> Result<(), Violation> {
+        if run != self.hub.run {
+            return Ok(());
+        }
+        let fails = !self.calm && self.rng.chance(self.scenario.faults.load_failures);
+        let outcome: Result<Answer, LoadFailure> =
+            if fails { Err(LoadFailure) } else { Ok(self.hub.store.disk.answer(&query)) };
+        // What was read travels for a while, and newer commits may overtake it.
+        let delay_us = self.rng.skewed(10, self.scenario.faults.load_us_max);
+        self.after(delay_us, Event::LoadDone { run, query, outcome });
+        Ok(())
+    }
+
+    pub(super) fn hub_loaded(
+        &mut self,
+        run: u64,
+        query: Query,
+        outcome: Result<Answer, LoadFailure>,
+    ) -> Result<(), Violation> {
+        if run == self.hub.run { self.hub_input(Input::Loaded { query, outcome }) } else { Ok(()) }
+    }
+
+    pub(super) fn hub_applied(&mut self, run: u64, apply: &Apply) -> Result<(), Violation> {
+        if run != self.hub.run {
+            return Ok(());
+        }
+        let fails = !self.calm && self.rng.chance(self.scenario.faults.apply_failures);
+        let outcome = if fails && !apply.rebuild {
+            Err(if self.rng.chance(500) { ApplyFailure::BaseDamaged } else { ApplyFailure::Failed })
+        } else {
+            self.scenario.worker.apply(&self.hub.store.disk, apply)
+        };
+        self.say(|| format!("worker compacts {:?} to {:?}: {:?}", apply.document, apply.upto, outcome.as_ref().err()));
+        self.hub_input(Input::Applied { document: apply.document, outcome })
+    }
+
+    fn hub_sends(&mut self, session: SessionId, bytes: Bytes) -> Result<(), Violation> {
+        let Some(link) = self.links.get_mut(&session) else { return Ok(()) };
+        if bytes.len() > FRAME_BYTES_MAX {
+            return Violation::fail("bounded", format!("a frame of {} bytes leaves the hub", bytes.len()));
+        }
+        let frame = match codec::decode_hub(&bytes) {
+            Ok(Some(frame)) => frame,
+            other => return Violation::fail("frame", format!("the hub sends {other:?}")),
+        };
+        let device = link.device;
+        let (id, member) = (self.devices[device].id, self.devices[device].member);
+        if self.trace {
+            self.say(|| format!("hub → d{device} {session:?}: {}", crate::trace::hub_frame(&frame)));
+        }
+        self.checker.sent(self.now_us / MS, id, member, &frame)?;
+        let link = self.links.get_mut(&session).expect("it was just there");
+        if let HubFrame::Entries(_) = frame {
+            self.checker.bounds.queued(link.unsent_bytes, self.scenario.config.session_queue_bytes_max)?;
+        }
+        if link.broken || !link.hub_open {
+            link.unsent_bytes += bytes.len();
+            return Ok(());
+        }
+        let len = bytes.len();
+        let quality = self.scenario.faults.quality;
+        let (leaves_us, arrives_us) = link.send_down(self.now_us, bytes, &quality, &mut self.rng);
+        self.at(leaves_us, Event::Left { session, bytes: len });
+        self.at(arrives_us, Event::Down { session });
+        Ok(())
+    }
+
+    fn hub_closes(&mut self, session: SessionId) {
+        let Some(link) = self.links.get_mut(&session) else { return };
+        if !link.hub_open {
+            return;
+        }
+        link.hub_open = false;
+        let quality = self.scenario.faults.quality;
+        if !link.broken {
+            // An empty frame stands for the end of the stream: it comes after what was sent before.
+            let (_, arrives_us) = link.send_down(self.now_us, Bytes::new(), &quality, &mut self.rng);
+            self.at(arrives_us, Event::Down { session });
+        }
+        let delay_us = self.rng.skewed(10, 50 * MS);
+        self.after(delay_us, Event::HubLearns { session });
+    }
+
+    pub(super) fn hub_accepts(&mut self, session: SessionId) -> Result<(), Violation> {
+        if !self.links.get(&session).is_some_and(|link| link.hub_open) || self.hub.core.is_none() {
+            return Ok(());
+        }
+        let entropy = self.rng.bytes();
+        self.hub_input(Input::Connected { session, entropy })
+    }
+
+    /// A frame arrives at the hub.
+    pub(super) fn up(&mut self, session: SessionId) -> Result<(), Violation> {
+        let now_us = self.now_us;
+        let Some(link) = self.links.get_mut(&session).filter(|link| link.hub_open && !link.broken) else {
+            return Ok(());
+        };
+        let device = link.device;
+        let bytes = match link.up.take(now_us) {
+            Err(again_us) => {
+                self.at(again_us, Event::Up { session });
+                return Ok(());
+            }
+            Ok(None) => return Ok(()),
+            Ok(Some(bytes)) => bytes,
+        };
+        if bytes.is_empty() {
+            return self.hub_learns(session);
+        }
+        let frame = match codec::decode_device(&bytes) {
+            Ok(None) => return Ok(()),
+            Ok(Some(frame)) => {
+                if self.trace {
+                    self.say(|| format!("hub ← d{device} {session:?}: {}", crate::trace::device_frame(&frame)));
+                }
+                self.checker.heard(&frame);
+                Ok(frame)
+            }
+            Err(error) => Err(error),
+        };
+        self.hub_input(Input::FrameReceived { session, frame })
+    }
+
+    /// Bytes left the hub for the socket.
+    pub(super) fn left(&mut self, session: SessionId, bytes: usize) -> Result<(), Violation> {
+        let now_us = self.now_us;
+        let Some(link) = self.links.get_mut(&session).filter(|link| link.hub_open && !link.broken) else {
+            return Ok(());
+        };
+        if let Some(again_us) = link.stalled_down_until(now_us) {
+            self.at(again_us, Event::Left { session, bytes });
+            return Ok(());
+        }
+        link.unsent_bytes = link.unsent_bytes.saturating_sub(bytes);
+        self.hub_input(Input::Sent { session, bytes })
+    }
+
+    /// The hub learns that a connection is gone.
+    pub(super) fn hub_learns(&mut self, session: SessionId) -> Result<(), Violation> {
+        let Some(link) = self.links.get_mut(&session) else { return Ok(()) };
+        link.hub_open = false;
+        if link.device_open && !link.broken {
+            // The end travels to the device too; a closing hub has sent it already.
+        } else if !link.device_open {
+            self.links.remove(&session);
+        }
+        self.hub_input(Input::Disconnected { session })
+    }
+
+    fn hub_dies(&mut self) {
+        self.hub.core = None;
+        self.hub.run += 1;
+        self.hub.draining = false;
+        self.checker.hub_stopped();
+        let sessions: Vec<SessionId> = self.links.keys().copied().collect();
+        for session in sessions {
+            let notice_us = self.rng.skewed(100, self.scenario.faults.quality.notice_us_max);
+            let link = self.links.get_mut(&session).expect("it was just listed");
+            link.hub_open = false;
+            link.broken = true;
+            if link.device_open {
+                self.after(notice_us, Event::DeviceLearns { session });
+            } else {
+                self.links.remove(&session);
+            }
+        }
+    }
+
+    pub(super) fn hub_crash(&mut self, down_ms: u64) -> Result<(), Violation> {
+        if self.hub.core.is_none() {
+            return Ok(());
+        }
+        if self.hub.store.unsynced() > 0 && self.rng.chance(200) {
+            // The disk refuses the sync: the hub must stop by itself and say nothing more.
+            self.hub_input(Input::CommitFailed)?;
+        }
+        let survivors = self.hub.store.crash(&mut self.rng);
+        self.say(|| format!("hub crashes, {} unsynced batches survive", survivors.len()));
+        for batch in &survivors {
+            self.checker.durable(batch)?;
+        }
+        self.hub_dies();
+        self.checker.check_rows(&self.hub.store.disk)?;
+        self.boot_later(down_ms, false);
+        Ok(())
+    }
+
+    fn boot_later(&mut self, down_ms: u64, restored: bool) {
+        self.hub.booting = true;
+        self.after(down_ms * MS, Event::HubBoot { restored });
+    }
+
+    pub(super) fn hub_drain(&mut self, down_ms: u64) -> Result<(), Violation> {
+        if self.hub.core.is_none() || self.hub.draining {
+            return Ok(());
+        }
+        self.hub.draining = true;
+        self.hub_input(Input::DrainRequested)?;
+        // A grace deadline, as every orderly stop has one.
+        let run = self.hub.run;
+        self.after(10_000 * MS, Event::HubStop { run, restored: false, down_ms });
+        Ok(())
+    }
+
+    pub(super) fn hub_stop(&mut self, run: u64, _restored: bool, down_ms: u64) -> Result<(), Violation> {
+        if run != self.hub.run || self.hub.core.is_none() {
+            return Ok(());
+        }
+        self.hub_crash(down_ms)
+    }
+
+    pub(super) fn hub_backup(&mut self) {
+        let store = &self.hub.store;
+        self.hub.backup = Some((store.disk.clone(), self.checker.model.clone(), store.outside.clone()));
+    }
+
+    /// The disk becomes what it was at the backup: by a restore, which is told, or silently.
+    pub(super) fn hub_back(&mut self, restored: bool) -> Result<(), Violation> {
+        let Some((disk, model, outside)) = self.hub.backup.clone() else { return Ok(()) };
+        if self.hub.core.is_some() {
+            self.hub_crash(0)?;
+        }
+        self.note_held();
+        self.say(|| format!("the disk goes back to {:?}, restored {restored}", disk.head));
+        self.hub.store.disk = disk;
+        if !restored {
+            self.hub.store.outside = outside;
+        }
+        self.checker.disk_replaced(model);
+        self.queue.retain(|_, event| !matches!(event, Event::HubBoot { .. }));
+        let down_ms = self.rng.skewed(10, 3_000);
+        self.boot_later(down_ms, restored);
+        Ok(())
+    }
+
+    /// The answer of a command for a device, if any was given.
+    #[allow(dead_code)]
+    pub(super) fn answer(&mut self, request: u64) -> Option<Outcome> {
+        self.answers.remove(&request)
+    }
+}
