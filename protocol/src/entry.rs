@@ -111,7 +111,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Makes a stamp and its MAC over `"lockstep stamp" ‖ epoch ‖ cbor(lsn) ‖ cbor(at) ‖ cbor(member) ‖ cbor(verdict) ‖`
+    /// Makes a stamp and its MAC over `"lockstep stamp" ‖ epoch ‖ cbor([lsn, at_ms, member, verdict]) ‖`
     /// [`EntryBody::mac_bytes`].
     #[must_use]
     pub fn sign(
@@ -312,7 +312,7 @@ impl EntryBody {
         }
     }
 
-    /// The bytes that a stamp's MAC covers: `cbor(document) ‖ cbor(actor) ‖ cbor(seq) ‖ cbor(fact)` for a fact (what a
+    /// The bytes that a stamp's MAC covers: `cbor([document, actor, seq, fact])` for a fact (what a
     /// device can also find again from a snapshot), else the body's CBOR.
     #[must_use]
     pub fn mac_bytes(&self) -> Vec<u8> {

@@ -39,13 +39,11 @@ pub const PUSH_FACTS_MAX: usize = 256;
 /// Most stamped entries in one Offer.
 pub const OFFER_ENTRIES_MAX: usize = 256;
 /// Most results in one Ack: one for each fact of a Push or entry of an Offer.
-pub const ACK_RESULTS_MAX: usize = if PUSH_FACTS_MAX > OFFER_ENTRIES_MAX { PUSH_FACTS_MAX } else { OFFER_ENTRIES_MAX };
+pub const ACK_RESULTS_MAX: usize = PUSH_FACTS_MAX;
 /// Most entries in one Entries frame.
 pub const ENTRIES_MAX: usize = 1024;
 /// Most segments that one Fetch may ask for.
 pub const FETCH_SEGMENTS_MAX: u32 = 16;
-/// Most backfills that one Hello names; the rest is asked for by Fetch.
-pub const HELLO_BACKFILLS_MAX: usize = 1024;
 /// Most members assigned to one conversation.
 pub const ASSIGNED_MAX: usize = 64;
 /// Most conversations on one Catalogue page.
@@ -110,6 +108,7 @@ pub const PARKED_FRAMES_MAX: usize = 64;
 /// Bytes of log that the hub asks for in one read for a session that lags.
 pub const LOG_READ_BYTES_MAX: usize = 256 * 1024;
 
+const _: () = assert!(OFFER_ENTRIES_MAX <= ACK_RESULTS_MAX);
 const _: () = assert!(BODY_BYTES_MAX < FACT_BYTES_MAX);
 const _: () = assert!(
     BODY_BYTES_MAX + MEDIA_TYPE_BYTES_MAX + MEDIA_NAME_BYTES_MAX + SRC_BYTES_MAX + 1024 < FACT_BYTES_MAX,

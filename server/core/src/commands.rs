@@ -166,6 +166,7 @@ impl Hub {
         let gone = self.devices_lost(&event);
         self.sequence_event(draft, author, event);
         self.drop_sessions(&gone, effects);
+        self.drop_lost_leases(effects);
         Ok(Outcome::Done(self.log.head))
     }
 
@@ -225,6 +226,19 @@ impl Hub {
                 self.send(id, &crate::hub::refused(None, RefusalCode::DeviceRevoked.into()), effects);
                 self.close(id, CloseReason::Refused(RefusalCode::DeviceRevoked), effects);
             }
+        }
+    }
+
+    /// Leases end with the right to them.
+    fn drop_lost_leases(&mut self, effects: &mut Vec<Effect>) {
+        let held: Vec<(MemberId, ConversationId)> =
+            self.leases.iter().flat_map(|(member, held)| held.keys().map(|id| (*member, *id))).collect();
+        for (member, id) in held {
+            let Some(mut slot) = self.conversations.remove(&id) else { continue };
+            if !self.sees(&slot, member) || !self.access.may_write(member) {
+                self.drop_lease(id, &mut slot, member, effects);
+            }
+            self.conversations.insert(id, slot);
         }
     }
 

@@ -12,7 +12,7 @@ use lockstep_protocol::id::{ConversationId, Lsn, MemberId};
 use lockstep_protocol::limits;
 
 use crate::commands::apply_to;
-use crate::conversation::{Committed, Slot};
+use crate::conversation::{Committed, Presence};
 use crate::effect::{Effect, Ticket};
 use crate::hub::{Hub, Waiter};
 use crate::input::SessionId;
@@ -53,11 +53,12 @@ impl Hub {
                 self.access.committed.apply(event);
                 self.access_version += 1;
                 if let Some(slot) = event.conversation().and_then(|id| self.conversations.get_mut(&id)) {
-                    if let Committed::Older(conversation) = &mut slot.committed {
-                        apply_to(conversation, event);
-                    }
-                    if slot.newest <= self.log.committed || matches!(slot.committed, Committed::Absent) {
-                        slot.committed = Committed::Same;
+                    match (&mut slot.committed, event) {
+                        (Committed::Older(conversation), event) => apply_to(conversation, event),
+                        (Committed::Absent, DirectoryEvent::ConversationOpened(conversation)) => {
+                            slot.committed = Committed::Older(Box::new(conversation.clone()));
+                        }
+                        _ => {}
                     }
                 }
             }
@@ -277,9 +278,7 @@ impl Hub {
     /// Conversations of a page that are not in memory yet.
     pub(crate) fn not_in_memory(&self, ids: impl Iterator<Item = ConversationId>) -> Vec<ConversationId> {
         let is_there = |id: &ConversationId| {
-            self.conversations
-                .get(id)
-                .is_some_and(|slot: &Box<Slot>| !matches!(slot.presence, crate::conversation::Presence::Loading))
+            self.conversations.get(id).is_some_and(|slot| !matches!(slot.presence, Presence::Loading))
         };
         let mut ids: Vec<ConversationId> = ids.filter(|id| !is_there(id)).collect();
         ids.sort_unstable();

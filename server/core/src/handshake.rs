@@ -28,7 +28,7 @@ impl Hub {
 
     pub(crate) fn hello(&mut self, id: SessionId, hello: &Hello, effects: &mut Vec<Effect>) {
         if let Err(refusal) = self.admit(hello.version) {
-            return self.refuse_session(id, refusal, effects);
+            return self.refuse_session(id, *refusal, effects);
         }
         let Some(transcript) = self.transcript(id, hello.device) else { return };
         let Some(device) = self.access.device(&hello.device) else {
@@ -48,12 +48,14 @@ impl Hub {
         let (cursor, witness) = (ours(&hello.cursor), ours(&hello.witness));
         let mut unproven = Vec::new();
         for claim in [cursor, witness].into_iter().flatten() {
-            if claim.epoch == self.log.epoch && claim.lsn <= self.log.committed {
+            let is_current = claim.epoch == self.log.epoch;
+            let is_beyond =
+                if is_current { claim.lsn > self.log.committed } else { !self.log.knows_epoch(&claim.epoch) };
+            if is_beyond && !self.planted.is(HubBug::RollbackNotNoticed) {
+                return self.rolled_back(id, claim.lsn, effects);
+            }
+            if is_current && !is_beyond {
                 unproven.push(claim);
-            } else if claim.epoch == self.log.epoch || !self.log.knows_epoch(&claim.epoch) {
-                if !self.planted.is(HubBug::RollbackNotNoticed) {
-                    return self.rolled_back(id, claim.lsn, effects);
-                }
             }
         }
         let cursor = cursor.filter(|cursor| cursor.epoch == self.log.epoch && cursor.lsn <= self.log.committed);
@@ -106,7 +108,7 @@ impl Hub {
 
     pub(crate) fn enrol(&mut self, id: SessionId, enrol: Enrol, effects: &mut Vec<Effect>) {
         if let Err(refusal) = self.admit(enrol.version) {
-            return self.refuse_session(id, refusal, effects);
+            return self.refuse_session(id, *refusal, effects);
         }
         let device = Device { key: enrol.key, member: MemberId::HUB, name: enrol.name };
         let Some(transcript) = self.transcript(id, device.id()) else { return };
@@ -139,10 +141,13 @@ impl Hub {
     }
 
     /// What comes before any signature check.
-    fn admit(&mut self, version: u32) -> Result<(), Refusal> {
-        let busy = |code: RefusalCode| Refusal { retry_after_ms: Some(250), ..Refusal::from(code) };
+    fn admit(&mut self, version: u32) -> Result<(), Box<Refusal>> {
+        let busy = |code: RefusalCode| Box::new(Refusal { retry_after_ms: Some(250), ..Refusal::from(code) });
         if version != limits::PROTOCOL_VERSION {
-            return Err(RefusalCode::VersionUnsupported.into());
+            return Err(Box::new(RefusalCode::VersionUnsupported.into()));
+        }
+        if self.draining {
+            return Err(busy(RefusalCode::Draining));
         }
         if !self.is_ready() {
             return Err(busy(RefusalCode::Busy));

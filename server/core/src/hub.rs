@@ -142,7 +142,7 @@ pub struct Hub {
     pub(crate) gate: Ticket,
     pub(crate) hellos: (u64, u32),
     ticked_ms: u64,
-    draining: bool,
+    pub(crate) draining: bool,
     drained: bool,
     stopped: bool,
 }

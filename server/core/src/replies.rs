@@ -214,11 +214,11 @@ impl Hub {
         let (row, state) = target_of(slot, &message)?;
         let document = row.document;
         let deliverable = state.accepted.is_some() && (state.retracted_by.is_empty() || state.delivery.is_some());
-        let follows = match (state.delivery, delivery) {
-            (None, Delivery::Sending) => true,
-            (Some(Delivery::Sending), Delivery::Sent | Delivery::Failed | Delivery::Unknown) => true,
-            (Some(Delivery::Unknown), Delivery::Sent | Delivery::Failed) => true,
-            _ => false,
+        let follows = match state.delivery {
+            None => delivery == Delivery::Sending,
+            Some(Delivery::Sending) => delivery != Delivery::Sending,
+            Some(Delivery::Unknown) => matches!(delivery, Delivery::Sent | Delivery::Failed),
+            Some(Delivery::Sent | Delivery::Failed) => false,
         };
         if !deliverable || !follows {
             return Err(RefusalCode::TargetForbidden);

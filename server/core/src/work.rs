@@ -1,5 +1,7 @@
 //! Work in conversations: what waits for rows, in order, and is done when they are there.
 
+use std::collections::btree_map::Entry;
+
 use lockstep_protocol::entry::EntryBody;
 use lockstep_protocol::fact::{Direction, Fact, KeyId};
 use lockstep_protocol::frame::{Command, Outcome};
@@ -90,6 +92,10 @@ impl Hub {
 
     /// The rows that this work needs and that are not in memory. Keys that are certainly new are noted as such.
     fn missing(&self, id: ConversationId, slot: &mut Slot, work: &Work) -> Vec<Query> {
+        if matches!(slot.presence, Presence::Loading) {
+            // An earlier read failed.
+            return vec![Query::Conversation(id)];
+        }
         let Some(row) = slot.row() else { return Vec::new() };
         let (newest_message, newest_key) = (row.newest_message, row.newest_key);
         let (open_segment, open_card) = (row.open_segment, row.open_card);
@@ -97,16 +103,16 @@ impl Hub {
         let mut keys: Vec<KeyId> = Vec::new();
         let fact_keys = |slot: &mut Slot, fact: &Fact, keys: &mut Vec<KeyId>| {
             let key = fact.key_id();
-            if !slot.index.contains_key(&key) {
-                let certainly_new = match fact {
-                    Fact::Message(message) => message.id > newest_message,
-                    _ => fact.ulid() > newest_key,
-                };
-                if certainly_new {
-                    slot.index.insert(key, None);
-                } else {
-                    keys.push(key);
+            let certainly_new = match fact {
+                Fact::Message(message) => message.id > newest_message,
+                _ => fact.ulid() > newest_key,
+            };
+            match slot.index.entry(key) {
+                Entry::Vacant(vacant) if certainly_new => {
+                    vacant.insert(None);
                 }
+                Entry::Vacant(_) => keys.push(key),
+                Entry::Occupied(_) => {}
             }
             keys.extend(fact.target().map(KeyId::from));
             if let Fact::Message(message) = fact {

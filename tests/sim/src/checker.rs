@@ -1,8 +1,10 @@
 //! The checkers: what must hold while a seed runs and after it.
 
+mod bounds;
 pub mod lock;
 pub mod log;
 pub mod loss;
+pub mod replica;
 pub mod visibility;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,6 +15,7 @@ use lockstep_protocol::frame::{DeviceFrame, HubFrame, Resolve};
 use lockstep_protocol::id::{ConversationId, DeviceId, Epoch, HubId, Lsn, MemberId, MessageId, PublicKey};
 use lockstep_protocol::entry::{Entry, HubKey};
 
+use self::bounds::Bounds;
 use self::lock::Leases;
 use self::loss::Acknowledged;
 use crate::model::LogModel;
@@ -61,6 +64,12 @@ pub struct Checker {
     resolves: BTreeMap<MessageId, Vec<Option<MessageId>>>,
     /// What devices were told stands.
     pub acknowledged: Acknowledged,
+    /// Sizes seen.
+    pub bounds: Bounds,
+    /// Which run of the hub this is.
+    pub run: u64,
+    /// How often the hub's disk went back.
+    pub returns: u64,
     /// Limits of documents in this seed.
     pub late_ops_max: u32,
 }
@@ -79,6 +88,9 @@ impl Checker {
             leases: Leases::default(),
             resolves: BTreeMap::new(),
             acknowledged: Acknowledged::default(),
+            bounds: Bounds::default(),
+            run: 0,
+            returns: 0,
             late_ops_max,
         }
     }
@@ -109,6 +121,9 @@ impl Checker {
             _ => None,
         });
         self.model.epochs.extend(epochs);
+        if self.returns == 0 && self.model.epochs.len() > 1 {
+            return Violation::fail("epoch", "a new epoch began though the disk never went back");
+        }
         for logged in &batch.entries {
             self.entry(logged, true_ms, wall_ms)?;
         }
@@ -122,8 +137,10 @@ impl Checker {
     }
 
     /// The disk now holds an older state.
-    pub fn disk_replaced(&mut self, head: Lsn, epochs: usize) {
-        self.model = self.model.cut(head, epochs);
+    pub fn disk_replaced(&mut self, model: LogModel) {
+        self.returns += 1;
+        self.acknowledged.forget_after(model.head());
+        self.model = model;
     }
 
     /// A device's frame reaches the hub.
@@ -137,7 +154,18 @@ impl Checker {
     ///
     /// # Errors
     /// What is not durable, or what the member may not see.
-    pub fn sent(&mut self, true_ms: u64, member: MemberId, frame: &HubFrame) -> Result<(), Violation> {
+    pub fn sent(
+        &mut self,
+        true_ms: u64,
+        device: DeviceId,
+        member: MemberId,
+        frame: &HubFrame,
+    ) -> Result<(), Violation> {
+        if let HubFrame::Welcome(welcome) = frame
+            && (welcome.member != member || !self.model.directory().devices.contains_key(&device))
+        {
+            return Violation::fail("welcome", format!("{device:?} of {member:?} is welcomed as {:?}", welcome.member));
+        }
         if let HubFrame::Lease { conversation, holder, for_ms } = frame {
             self.leases.told(*conversation, *holder, true_ms + u64::from(*for_ms));
         }

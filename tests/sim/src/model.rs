@@ -25,6 +25,8 @@ pub struct Recorded {
     pub chain: LogChain,
     /// True time at which the hub decided on it, milliseconds.
     pub true_ms: u64,
+    /// Which run of the hub decided on it.
+    pub run: u64,
 }
 
 /// A message as the log tells it.
@@ -61,6 +63,10 @@ pub struct AcceptedModel {
     pub member: MemberId,
     /// True time of its acceptance, milliseconds.
     pub true_ms: u64,
+    /// Stamped time of its acceptance, milliseconds since 1970.
+    pub at_ms: u64,
+    /// Which run of the hub accepted it.
+    pub run: u64,
     /// Whether rules 2 to 4 decided on it: not re-admitted, not a service's.
     pub judged: bool,
 }
@@ -165,7 +171,7 @@ impl LogModel {
                     if *resolution == Resolution::Send {
                         known.accepted = Some(lsn);
                         let member = known.member;
-                        self.accept(conversation, lsn, *message, member, recorded.true_ms, false);
+                        self.accept(conversation, lsn, *message, member, &recorded, true);
                     }
                 }
             }
@@ -215,7 +221,7 @@ impl LogModel {
                 self.messages.insert((conversation, message.id), model);
                 if goes {
                     let judged = placed.origin.is_none();
-                    self.accept(conversation, stamp.lsn, message.id, stamp.member, recorded.true_ms, judged);
+                    self.accept(conversation, stamp.lsn, message.id, stamp.member, recorded, judged);
                 }
             }
             Fact::Retraction { message, .. } => {
@@ -238,10 +244,11 @@ impl LogModel {
         lsn: Lsn,
         message: MessageId,
         member: MemberId,
-        true_ms: u64,
+        recorded: &Recorded,
         judged: bool,
     ) {
-        let accepted = AcceptedModel { lsn, message, member, true_ms, judged };
+        let (true_ms, run, at_ms) = (recorded.true_ms, recorded.run, recorded.entry.stamp.at_ms);
+        let accepted = AcceptedModel { lsn, message, member, true_ms, at_ms, run, judged };
         self.accepted.entry(conversation).or_default().push(accepted);
     }
 
@@ -253,13 +260,5 @@ impl LogModel {
             accepted.lsn < before && accepted.member != member && directory.locks(accepted.member)
         };
         self.accepted.get(&conversation)?.iter().rev().find(counts).copied()
-    }
-
-    /// The log up to an LSN and a number of epochs, built anew: what a restored or rolled-back disk holds.
-    #[must_use]
-    pub fn cut(&self, head: Lsn, epochs: usize) -> Self {
-        let mut cut = Self { epochs: self.epochs[..epochs].to_vec(), ..Self::default() };
-        self.entries.iter().take(head.0 as usize).cloned().for_each(|recorded| cut.push(recorded));
-        cut
     }
 }

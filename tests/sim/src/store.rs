@@ -211,6 +211,24 @@ impl Disk {
         before.or(self.epochs.first()).map_or(Epoch::default(), |(epoch, _)| *epoch)
     }
 
+    /// A row of a conversation's index.
+    #[must_use]
+    pub fn key(&self, conversation: ConversationId, key: KeyId) -> Option<&IndexRow> {
+        self.keys.get(&(conversation, key))
+    }
+
+    /// A document's counters and chains.
+    #[must_use]
+    pub fn document(&self, document: DocumentId) -> Option<&DocumentState> {
+        self.documents.get(&document)
+    }
+
+    /// A conversation's row.
+    #[must_use]
+    pub fn conversation(&self, id: ConversationId) -> Option<&ConversationRow> {
+        self.conversations.get(&id)
+    }
+
     /// A document's newest snapshot.
     #[must_use]
     pub fn snapshot(&self, document: DocumentId) -> Option<&SnapshotRow> {

@@ -52,13 +52,13 @@ pub enum Bug {
 #[derive(Debug)]
 enum Event {
     Step(usize),
-    HubBoot { restored: bool },
+    HubBoot,
     HubTick { run: u64 },
     Synced { run: u64 },
     LoadRead { run: u64, query: Query },
     LoadDone { run: u64, query: Query, outcome: Result<Answer, LoadFailure> },
     ApplyDone { run: u64, apply: Apply },
-    HubStop { run: u64, restored: bool, down_ms: u64 },
+    HubStop { run: u64, down_ms: u64 },
     Up { session: SessionId },
     Down { session: SessionId },
     Left { session: SessionId, bytes: usize },
@@ -89,6 +89,8 @@ struct HubProcess {
     tick_us: u64,
     draining: bool,
     booting: bool,
+    /// A restore whose new epoch may not be durable yet.
+    restore_open: bool,
 }
 
 /// What a seed amounted to.
@@ -164,6 +166,7 @@ impl World {
             tick_us: 0,
             draining: false,
             booting: false,
+            restore_open: false,
         };
         Self {
             bug,
@@ -264,13 +267,13 @@ impl World {
     fn happen(&mut self, event: Event) -> Result<(), Violation> {
         match event {
             Event::Step(step) => self.step(step),
-            Event::HubBoot { restored } => self.hub_boot(restored),
+            Event::HubBoot => self.hub_boot(),
             Event::HubTick { run } => self.hub_tick(run),
             Event::Synced { run } => self.hub_synced(run),
             Event::LoadRead { run, query } => self.hub_read(run, query),
             Event::LoadDone { run, query, outcome } => self.hub_loaded(run, query, outcome),
             Event::ApplyDone { run, apply } => self.hub_applied(run, &apply),
-            Event::HubStop { run, restored, down_ms } => self.hub_stop(run, restored, down_ms),
+            Event::HubStop { run, down_ms } => self.hub_stop(run, down_ms),
             Event::Up { session } => self.up(session),
             Event::Down { session } => self.down(session),
             Event::Left { session, bytes } => self.left(session, bytes),
@@ -342,7 +345,7 @@ impl World {
 
     /// Starts the hub, makes the team, and enrols everyone.
     fn set_up(&mut self) -> Result<(), Violation> {
-        self.happen(Event::HubBoot { restored: false })?;
+        self.happen(Event::HubBoot)?;
         for (at, role) in self.scenario.members.clone().into_iter().enumerate() {
             let member = Member { id: MemberId(at as u32 + 1), name: format!("member {at}"), role };
             self.administer(Command::MemberAdd(member))?;

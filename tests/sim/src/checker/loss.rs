@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use lockstep_protocol::fact::KeyId;
 use lockstep_protocol::id::{ConversationId, Epoch, Lsn};
 
+use lockstep_protocol::entry::{EntryBody, Stamp};
+use lockstep_protocol::id::HashPrefix;
+
 use super::{Checker, Violation};
 
 /// What devices were told stands, since the disk was last replaced by an older one.
@@ -26,6 +29,19 @@ impl Acknowledged {
 }
 
 impl Checker {
+    /// A device received the Ack of a fact. One from before the disk went back may name a place that is another's now.
+    pub fn acknowledge(&mut self, hash: HashPrefix, stamp: &Stamp) {
+        let at = usize::try_from(stamp.lsn.0).unwrap_or(usize::MAX).wrapping_sub(1);
+        let Some(recorded) = self.model.entries.get(at) else { return };
+        if let EntryBody::Fact(placed) = &recorded.entry.body
+            && placed.hash == hash
+            && recorded.entry.stamp == *stamp
+        {
+            let (conversation, key) = (placed.document.conversation, placed.fact.key_id());
+            self.acknowledged.take(conversation, key, recorded.epoch, stamp.lsn);
+        }
+    }
+
     /// Everything acknowledged stands in the log, under its key.
     ///
     /// # Errors

@@ -20,7 +20,17 @@ impl Checker {
             HubFrame::Ack { results, witness, .. } => {
                 durable("witness", witness.lsn)?;
                 results.iter().try_for_each(|result| match result {
-                    Outcome::Placed { stamp, .. } => durable("ack", stamp.lsn),
+                    Outcome::Placed { hash, stamp } => {
+                        durable("ack", stamp.lsn)?;
+                        let recorded = self.model.entries.get(stamp.lsn.0 as usize - 1);
+                        let placed = recorded.map(|recorded| (&recorded.entry.body, recorded.entry.stamp));
+                        match placed {
+                            Some((EntryBody::Fact(placed), known)) if placed.hash == *hash && known == *stamp => Ok(()),
+                            // A known fact that was re-admitted stands under another hash.
+                            Some((EntryBody::Fact(placed), known)) if placed.origin.is_some() && known == *stamp => Ok(()),
+                            other => Violation::fail("ack", format!("{hash:?} {stamp:?} is acknowledged, the log has {other:?}")),
+                        }
+                    }
                     Outcome::Readmitted(lsn) | Outcome::Done(lsn) => durable("ack", *lsn),
                     Outcome::Refused(refusal) => refusal.stamp.map_or(Ok(()), |stamp| {
                         // StillCollides tells the verdict that a resolution would have had; it has no place.

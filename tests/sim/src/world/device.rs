@@ -376,7 +376,14 @@ impl World {
     }
 
     pub(super) fn device_refused(&mut self, at: usize, run: u64, connection: ConnectionId) -> Result<(), Violation> {
-        if run == self.devices[at].run { self.device_input(at, Input::Disconnected { connection }) } else { Ok(()) }
+        if run != self.devices[at].run {
+            return Ok(());
+        }
+        if self.devices[at].hostile.is_some() {
+            self.hostile_connects(at);
+            return Ok(());
+        }
+        self.device_input(at, Input::Disconnected { connection })
     }
 
     fn device_sends(&mut self, at: usize, connection: ConnectionId, bytes: Bytes) {

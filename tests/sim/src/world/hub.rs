@@ -6,7 +6,8 @@ use lockstep_core::hub::Hub;
 use lockstep_core::input::{ApplyFailure, Input, Now, SessionId};
 use lockstep_core::query::{Answer, LoadFailure, Query};
 use lockstep_protocol::codec;
-use lockstep_protocol::frame::{HubFrame, Outcome};
+use lockstep_client_core::input::ConnectionId;
+use lockstep_protocol::frame::HubFrame;
 use lockstep_protocol::limits::FRAME_BYTES_MAX;
 
 use super::{EFFECTS_MAX, Event, MS, WALL_MS, World};
@@ -20,7 +21,8 @@ impl World {
         }
     }
 
-    pub(super) fn hub_boot(&mut self, restored: bool) -> Result<(), Violation> {
+    pub(super) fn hub_boot(&mut self) -> Result<(), Violation> {
+        let restored = self.hub.restore_open;
         if self.hub.core.is_some() {
             return Ok(());
         }
@@ -48,8 +50,8 @@ impl World {
         if effects.len() > EFFECTS_MAX {
             return Violation::fail("bounded", format!("one input has {} effects at the hub", effects.len()));
         }
-        let (held, bound) = (hub.conversations_in_memory(), self.scenario.config.conversations_max);
-        self.checker.bounds.conversations(held, bound, self.devices.len(), self.conversations.len());
+        let held = hub.conversations_in_memory();
+        self.checker.bounds.conversations(held);
         self.hub_effects(effects)?;
         self.arm_hub();
         Ok(())
@@ -101,11 +103,11 @@ impl World {
                 Effect::Report(report) => self.say(|| format!("hub reports {report:?}")),
                 Effect::Drained => {
                     let run = self.hub.run;
-                    self.after(0, Event::HubStop { run, restored: false, down_ms: 500 });
+                    self.after(0, Event::HubStop { run, down_ms: 500 });
                 }
                 Effect::Stop => {
                     let run = self.hub.run;
-                    self.after(0, Event::HubStop { run, restored: false, down_ms: 200 });
+                    self.after(0, Event::HubStop { run, down_ms: 200 });
                 }
             }
         }
@@ -180,6 +182,10 @@ impl World {
             Ok(Some(frame)) => frame,
             other => return Violation::fail("frame", format!("the hub sends {other:?}")),
         };
+        if let HubFrame::Welcome(_) = frame {
+            // Nobody is let in before the new epoch and the losses are durable.
+            self.hub.restore_open = false;
+        }
         let device = link.device;
         let (id, member) = (self.devices[device].id, self.devices[device].member);
         if self.trace {
@@ -318,13 +324,13 @@ impl World {
         }
         self.hub_dies();
         self.checker.check_rows(&self.hub.store.disk)?;
-        self.boot_later(down_ms, false);
+        self.boot_later(down_ms);
         Ok(())
     }
 
-    fn boot_later(&mut self, down_ms: u64, restored: bool) {
+    fn boot_later(&mut self, down_ms: u64) {
         self.hub.booting = true;
-        self.after(down_ms * MS, Event::HubBoot { restored });
+        self.after(down_ms * MS, Event::HubBoot);
     }
 
     pub(super) fn hub_drain(&mut self, down_ms: u64) -> Result<(), Violation> {
@@ -335,11 +341,11 @@ impl World {
         self.hub_input(Input::DrainRequested)?;
         // A grace deadline, as every orderly stop has one.
         let run = self.hub.run;
-        self.after(10_000 * MS, Event::HubStop { run, restored: false, down_ms });
+        self.after(10_000 * MS, Event::HubStop { run, down_ms });
         Ok(())
     }
 
-    pub(super) fn hub_stop(&mut self, run: u64, _restored: bool, down_ms: u64) -> Result<(), Violation> {
+    pub(super) fn hub_stop(&mut self, run: u64, down_ms: u64) -> Result<(), Violation> {
         if run != self.hub.run || self.hub.core.is_none() {
             return Ok(());
         }
@@ -364,15 +370,42 @@ impl World {
             self.hub.store.outside = outside;
         }
         self.checker.disk_replaced(model);
-        self.queue.retain(|_, event| !matches!(event, Event::HubBoot { .. }));
+        self.queue.retain(|_, event| !matches!(event, Event::HubBoot));
+        self.hub.restore_open = restored;
         let down_ms = self.rng.skewed(10, 3_000);
-        self.boot_later(down_ms, restored);
+        self.boot_later(down_ms);
         Ok(())
     }
 
-    /// The answer of a command for a device, if any was given.
-    #[allow(dead_code)]
-    pub(super) fn answer(&mut self, request: u64) -> Option<Outcome> {
-        self.answers.remove(&request)
+    pub(super) fn attack(&mut self, at: usize, pick: u64) -> Result<(), Violation> {
+        let wall_ms = WALL_MS + self.now_us / MS;
+        let Some(session) = self.devices[at].session() else { return Ok(()) };
+        let Some(hostile) = &mut self.devices[at].hostile else { return Ok(()) };
+        if !hostile.welcomed {
+            return Ok(());
+        }
+        match hostile.attacks(wall_ms, &self.conversations, pick, &mut self.rng) {
+            Some(frames) => frames.into_iter().for_each(|bytes| self.send_up(session, bytes)),
+            None => self.break_link(at),
+        }
+        Ok(())
+    }
+
+    pub(super) fn hostile_connects(&mut self, at: usize) {
+        if self.devices[at].connection.is_none() && self.hub.core.is_some() {
+            let session = self.new_link(at);
+            self.devices[at].connection = Some((ConnectionId(0), session));
+        } else if !self.calm {
+            let run = self.devices[at].run;
+            self.after(1_000 * MS, Event::DeviceRefused { device: at, run, connection: ConnectionId(0) });
+        }
+    }
+
+    pub(super) fn hostile_hears(&mut self, at: usize, session: SessionId, frame: HubFrame) -> Result<(), Violation> {
+        let pinned = self.hub.identity.pinned;
+        let Some(hostile) = &mut self.devices[at].hostile else { return Ok(()) };
+        let frames = hostile.hears(frame, pinned, &mut self.rng);
+        frames.into_iter().for_each(|bytes| self.send_up(session, bytes));
+        Ok(())
     }
 }

@@ -1,0 +1,175 @@
+//! Work that may need documents in memory: done in the order in which it came, one at a time, each as a whole.
+
+use lockstep_protocol::cursor::Cursor;
+use lockstep_protocol::entry::{Entry, EntryBody};
+use lockstep_protocol::frame::{CatalogueConversation, Grant, Outcome, Tag, Team};
+use lockstep_protocol::id::{ConversationId, DocumentId, Lsn};
+use lockstep_protocol::refusal::Refusal;
+
+use crate::backfill::WholeSnapshot;
+use crate::device::{Device, Loaded};
+use crate::effect::{ActOutcome, Effect, Notice};
+use crate::input::{Act, Request};
+use crate::push::Question;
+use crate::query::{Answer, LoadFailure, Query};
+use crate::replica::Replica;
+
+/// Rows that could not be read are asked for again after this long.
+const LOAD_AGAIN_MS: u64 = 1_000;
+
+/// One piece of work.
+#[derive(Clone, Debug)]
+pub(crate) enum Job {
+    /// A member did something.
+    Act(Request, Act),
+    /// A range of the log came.
+    Entries(Range),
+    /// An Ack came.
+    Ack { tag: Tag, results: Vec<Outcome>, witness: Cursor },
+    /// The last page of the catalogue came.
+    Catalogue { conversations: Vec<CatalogueConversation>, team: Option<Team>, end: Cursor },
+    /// A document came, and its bytes are read.
+    Replace { tag: Tag, snapshot: Box<WholeSnapshot> },
+    /// All documents of a Fetch came and are replaced.
+    Fetched { tag: Tag, before: Option<u32> },
+    /// A document of a conversation that the hub of the new epoch does not list.
+    Lost(DocumentId),
+}
+
+/// A decoded Entries frame.
+#[derive(Clone, Debug)]
+pub(crate) struct Range {
+    pub(crate) from: Lsn,
+    pub(crate) cursor: Cursor,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) granted: Vec<Grant>,
+    pub(crate) revoked: Vec<ConversationId>,
+}
+
+impl Device {
+    /// A member did something: it waits behind what came before.
+    pub(crate) fn acted(&mut self, request: Request, act: Act) {
+        let waiting = self.jobs.iter().filter(|job| matches!(job, Job::Act(..))).count();
+        if waiting >= self.config.waiting_max {
+            self.out.push(Effect::ActDone { request, outcome: ActOutcome::Busy });
+        } else {
+            self.jobs.push_back(Job::Act(request, act));
+        }
+    }
+
+    /// Queues work of this session; too much of it means that the store is far behind, and drops the connection.
+    pub(crate) fn queue(&mut self, job: Job) {
+        if self.jobs.len() >= 2 * self.config.waiting_max {
+            self.session.broken = true;
+        } else {
+            self.jobs.push_back(job);
+        }
+    }
+
+    /// The session is gone, and with it what it brought that is not done yet.
+    pub(crate) fn drop_session_jobs(&mut self) {
+        self.jobs.retain(|job| matches!(job, Job::Act(..) | Job::Lost(_)));
+    }
+
+    /// Does work until a document is missing.
+    pub(crate) fn run_jobs(&mut self) {
+        if self.load_again_ms.is_some_and(|at_ms| at_ms <= self.now.mono_ms) {
+            self.load_again_ms = None;
+            self.loading = None;
+        }
+        while let Some(job) = self.jobs.front() {
+            if let Some(document) = self.missing(job) {
+                if self.loading != Some(document) {
+                    self.loading = Some(document);
+                    self.load_again_ms = None;
+                    self.out.push(Effect::Load(Query::Document(document)));
+                }
+                return;
+            }
+            let Some(job) = self.jobs.pop_front() else { return };
+            self.uses += 1;
+            match job {
+                Job::Act(request, act) => self.act(request, act),
+                Job::Entries(range) => self.take_range(range),
+                Job::Ack { tag, results, witness } => self.take_ack(tag, results, witness),
+                Job::Catalogue { conversations, team, end } => self.take_catalogue(conversations, team, end),
+                Job::Replace { tag, snapshot } => self.take_snapshot(tag, *snapshot),
+                Job::Fetched { tag, before } => self.take_fetched(tag, before),
+                Job::Lost(document) => self.take_lost(document),
+            }
+            self.commit();
+        }
+    }
+
+    /// The first document that a job needs and that is not in memory.
+    fn missing(&self, job: &Job) -> Option<DocumentId> {
+        let absent = |document: &DocumentId| self.absent(*document);
+        match job {
+            Job::Act(_, act) => self.act_misses(act),
+            Job::Entries(range) => range.entries.iter().filter_map(entry_document).find(absent),
+            Job::Ack { tag, results, .. } => match self.questions.get(tag) {
+                Some(Question::Push(push)) => {
+                    let elsewhere = results.iter().filter_map(|result| match result {
+                        Outcome::Refused(Refusal { document, .. }) => *document,
+                        _ => None,
+                    });
+                    core::iter::once(push.document).chain(elsewhere).find(absent)
+                }
+                _ => None,
+            },
+            Job::Catalogue { .. } => None,
+            Job::Replace { snapshot, .. } => Some(snapshot.document).filter(absent),
+            Job::Fetched { tag, before } => self.unanswered(*tag, *before).into_iter().find(absent),
+            Job::Lost(document) => Some(*document).filter(absent),
+        }
+    }
+
+    /// Whether a job is about a document, so that it must not be evicted.
+    pub(crate) fn names(&self, job: &Job, document: DocumentId) -> bool {
+        match job {
+            Job::Act(..) => true,
+            Job::Entries(range) => range.entries.iter().filter_map(entry_document).any(|named| named == document),
+            Job::Ack { .. } | Job::Catalogue { .. } | Job::Fetched { .. } => true,
+            Job::Replace { snapshot, .. } => snapshot.document == document,
+            Job::Lost(named) => *named == document,
+        }
+    }
+
+    /// Whether the store holds rows of a document that is not in memory.
+    pub(crate) fn absent(&self, document: DocumentId) -> bool {
+        self.documents.contains_key(&document) && !self.replicas.contains_key(&document)
+    }
+
+    /// Rows came from the store.
+    pub(crate) fn loaded(&mut self, query: Query, outcome: Result<Answer, LoadFailure>) {
+        let Query::Document(document) = query;
+        if self.loading != Some(document) {
+            return;
+        }
+        match outcome {
+            Ok(Answer::Document { facts, events }) => {
+                self.loading = None;
+                if self.absent(document) {
+                    let replica = Replica::from_rows(document, facts, events);
+                    if replica.differs() {
+                        self.stop_pushing();
+                    }
+                    let ticket = crate::effect::Ticket(0);
+                    self.replicas.insert(document, Loaded { replica, ticket, used: self.uses });
+                    self.touch(document, None);
+                }
+            }
+            Err(LoadFailure) => {
+                self.load_again_ms = Some(self.now.mono_ms + LOAD_AGAIN_MS);
+                self.notice(Notice::Unreadable(document));
+            }
+        }
+    }
+}
+
+fn entry_document(entry: &Entry) -> Option<DocumentId> {
+    match &entry.body {
+        EntryBody::Fact(_) | EntryBody::Resolved { .. } | EntryBody::Delivered { .. } => entry.body.document(),
+        EntryBody::Opened { .. } | EntryBody::Marked { .. } | EntryBody::Directory(_) => None,
+    }
+}

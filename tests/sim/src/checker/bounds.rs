@@ -1,0 +1,28 @@
+//! Bounded memory.
+
+use super::Violation;
+
+/// What was seen of sizes.
+#[derive(Debug, Default)]
+pub struct Bounds {
+    /// Most conversations that the hub held at once.
+    pub conversations: usize,
+}
+
+impl Bounds {
+    /// The hub holds this many conversations.
+    pub fn conversations(&mut self, held: usize) {
+        self.conversations = self.conversations.max(held);
+    }
+
+    /// Log is sent to a session only while what waits there is within its queue.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn queued(&self, unsent_bytes: usize, bytes_max: usize) -> Result<(), Violation> {
+        if unsent_bytes <= bytes_max {
+            return Ok(());
+        }
+        Violation::fail("bounded", format!("entries are sent behind {unsent_bytes} unsent bytes of {bytes_max}"))
+    }
+}

@@ -1,0 +1,201 @@
+//! The end of a seed: faults stop, everyone comes online, everything drains; then the final checks.
+
+use lockstep_client_core::input::Act;
+use lockstep_protocol::fact::KeyId;
+use lockstep_protocol::id::{ConversationId, Lsn};
+use lockstep_protocol::refusal::RefusalCode;
+
+use super::{Event, MS, World};
+use crate::checker::Violation;
+
+/// A fact that a device held when the hub's disk went back behind it.
+#[derive(Debug)]
+pub(super) struct Held {
+    device: usize,
+    conversation: ConversationId,
+    key: KeyId,
+    /// The restored head.
+    since: Lsn,
+}
+
+/// Longest time that draining may take, milliseconds of virtual time.
+const DRAIN_MS_MAX: u64 = 900_000;
+/// Nothing moves for this long: it is drained, milliseconds.
+const STILL_MS: u64 = 12_000;
+
+impl World {
+    /// Notes what devices hold and the disk is about to lose.
+    pub(super) fn note_held(&mut self) {
+        let Some((_, model, _)) = &self.hub.backup else { return };
+        let since = model.head();
+        for (at, device) in self.devices.iter_mut().enumerate() {
+            if device.hostile.is_some() {
+                continue;
+            }
+            device.restored = false;
+            let offers = device.rows.offers.values().filter_map(|offer| match &offer.entry.body {
+                lockstep_protocol::entry::EntryBody::Fact(placed) => Some(placed),
+                _ => None,
+            });
+            for placed in device.rows.facts.values().map(|row| &row.placed).chain(offers) {
+                let (conversation, key) = (placed.document.conversation, placed.fact.key_id());
+                if !model.keys.contains_key(&(conversation, key)) {
+                    self.held.push(Held { device: at, conversation, key, since });
+                }
+            }
+        }
+        // What an earlier return was to bring back counts from this one on.
+        for held in &mut self.held {
+            held.since = held.since.min(since);
+        }
+    }
+
+    pub(super) fn quiesce(&mut self) -> Result<(), Violation> {
+        self.say(|| "quiescence begins".into());
+        self.hub.skew_ms = 0;
+        let sessions: Vec<_> = self.links.keys().copied().collect();
+        for session in sessions {
+            self.links.get_mut(&session).expect("just listed").heal();
+        }
+        self.scenario.faults.quality.us_a_byte = 0;
+        self.scenario.faults.quality.latency_us_max = self.scenario.faults.quality.latency_us_max.min(50_000);
+        self.scenario.faults.quality.notice_us_max = self.scenario.faults.quality.notice_us_max.min(1_000_000);
+        self.scenario.faults.sync_us_max = self.scenario.faults.sync_us_max.min(10_000);
+        for at in 0..self.devices.len() {
+            self.devices[at].skew_ms = 0;
+            self.devices[at].offline_until_us = 0;
+            if self.devices[at].hostile.is_some() {
+                self.break_link(at);
+            } else {
+                self.device_act(at, Act::Connect)?;
+            }
+        }
+        let mut still_ms = 0;
+        let mut before = self.fingerprint();
+        let mut waited_ms = 0;
+        while still_ms < STILL_MS || !self.is_drained() {
+            if waited_ms > DRAIN_MS_MAX {
+                return Violation::fail("drain", format!("it does not drain: {}", self.leftovers()));
+            }
+            if self.hub.core.is_none() && !self.hub.booting {
+                self.at(self.now_us, Event::HubBoot);
+                self.hub.booting = true;
+            }
+            self.run_until(self.now_us + 2_000 * MS)?;
+            waited_ms += 2_000;
+            let now = self.fingerprint();
+            still_ms = if now == before { still_ms + 2_000 } else { 0 };
+            before = now;
+        }
+        self.final_checks()
+    }
+
+    fn fingerprint(&self) -> Vec<u64> {
+        let mut print = vec![self.checker.model.head().0, self.hub.store.unsynced() as u64];
+        for device in &self.devices {
+            let rows = &device.rows;
+            print.extend([
+                rows.meta.cursor.map_or(0, |cursor| cursor.lsn.0),
+                rows.outbox.len() as u64,
+                rows.resolves.len() as u64,
+                rows.offers.len() as u64,
+                rows.backfills.len() as u64,
+                rows.facts.len() as u64,
+                rows.events.len() as u64,
+            ]);
+        }
+        print
+    }
+
+    /// Whether a device is expected to reach the hub's state.
+    fn takes_part(&self, at: usize) -> bool {
+        let device = &self.devices[at];
+        device.hostile.is_none() && self.checker.model.directory().devices.contains_key(&device.id)
+    }
+
+    fn is_drained(&self) -> bool {
+        self.hub.core.is_some()
+            && self.hub.store.unsynced() == 0
+            && (0..self.devices.len()).filter(|at| self.takes_part(*at)).all(|at| {
+                let (device, rows) = (&self.devices[at], &self.devices[at].rows);
+                device.is_settled()
+                    && device.core.as_ref().is_some_and(lockstep_client_core::device::Device::online)
+                    && rows.outbox.is_empty()
+                    && rows.resolves.is_empty()
+                    && rows.backfills.is_empty()
+                    && rows.conversations.values().all(|row| row.unsent_mark.is_none())
+            })
+    }
+
+    fn leftovers(&self) -> String {
+        let mut text = format!("hub up {}, unsynced {}", self.hub.core.is_some(), self.hub.store.unsynced());
+        for at in (0..self.devices.len()).filter(|at| self.takes_part(*at)) {
+            let (device, rows) = (&self.devices[at], &self.devices[at].rows);
+            let online = device.core.as_ref().is_some_and(lockstep_client_core::device::Device::online);
+            let marks = rows.conversations.values().filter(|row| row.unsent_mark.is_some()).count();
+            if online && rows.outbox.is_empty() && rows.resolves.is_empty() && rows.backfills.is_empty() && marks == 0 {
+                continue;
+            }
+            text += &format!(
+                "; d{at} online {online} stopped {:?} outbox {:?} resolves {} backfills {:?} marks {marks}",
+                device.stopped,
+                rows.outbox.values().next(),
+                rows.resolves.len(),
+                rows.backfills.values().next(),
+            );
+        }
+        text
+    }
+
+    fn final_checks(&self) -> Result<(), Violation> {
+        self.checker.check_rows(&self.hub.store.disk)?;
+        self.checker.check_acknowledged()?;
+        for at in 0..self.devices.len() {
+            let device = &self.devices[at];
+            if device.hostile.is_some() {
+                continue;
+            }
+            if !self.takes_part(at) {
+                let told = matches!(
+                    device.stopped,
+                    Some(RefusalCode::DeviceRevoked | RefusalCode::DeviceUnknown | RefusalCode::ProofInvalid)
+                );
+                if !told {
+                    return Violation::fail("revoked", format!("d{at} was revoked and told {:?}", device.stopped));
+                }
+                continue;
+            }
+            self.checker.check_replica(at, device.member, &device.rows)?;
+            if device.open_requests > 0 {
+                return Violation::fail("acts", format!("d{at} left {} acts unanswered", device.open_requests));
+            }
+        }
+        self.check_held()?;
+        let held = self.hub.core.as_ref().map_or(0, lockstep_core::hub::Hub::conversations_in_memory);
+        let bound = self.scenario.config.conversations_max;
+        if held > bound {
+            return Violation::fail("bounded", format!("the idle hub holds {held} conversations of {bound}"));
+        }
+        Ok(())
+    }
+
+    /// After a return to an older disk nothing is lost that a returning, permitted device held.
+    fn check_held(&self) -> Result<(), Violation> {
+        for held in &self.held {
+            let device = &self.devices[held.device];
+            if device.restored
+                || !self.takes_part(held.device)
+                || !self.checker.always_sees(device.member, held.conversation, held.since)
+            {
+                continue;
+            }
+            if !self.checker.model.keys.contains_key(&(held.conversation, held.key)) {
+                return Violation::fail(
+                    "held-lost",
+                    format!("d{} held {:?} of {:?}, which is gone", held.device, held.key, held.conversation),
+                );
+            }
+        }
+        Ok(())
+    }
+}
