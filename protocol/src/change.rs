@@ -50,10 +50,10 @@ pub fn derive_into(actor: &ActorId, head: &ChainHead, fact: &Fact, chunk: &mut V
     let mut key = String::with_capacity(64);
     fact.write_key(&mut key);
 
-    let mut columns = Columns::new(u64::from(start_op));
-    match fact {
+    let container_op = fact.container().op();
+    let columns = match fact {
         Fact::Message(message) => {
-            columns.make_map(fact.container().op(), &key);
+            let mut columns = Columns::make_map(start_op, container_op, &key);
             columns.put_uint("by", u64::from(message.by.0));
             columns.put_str("dir", message.dir.as_str());
             columns.put_str("kind", &message.kind);
@@ -73,13 +73,14 @@ pub fn derive_into(actor: &ActorId, head: &ChainHead, fact: &Fact, chunk: &mut V
             if let Some(src) = &message.src {
                 columns.put_str("src", src);
             }
+            columns
         }
         Fact::Edit { body: value, .. }
         | Fact::Retraction { reason: value, .. }
         | Fact::Reaction { emoji: value, .. }
-        | Fact::Field { value, .. } => columns.put_root(fact.container().op(), &key, value),
-        Fact::Label { on, .. } => columns.put_root(fact.container().op(), &key, if *on { "on" } else { "off" }),
-    }
+        | Fact::Field { value, .. } => Columns::set(start_op, container_op, &key, value),
+        Fact::Label { on, .. } => Columns::set(start_op, container_op, &key, if *on { "on" } else { "off" }),
+    };
 
     let ops = columns.ops();
     let seq = head.seq + 1;
@@ -118,86 +119,93 @@ fn write_chunk(data: &[u8], chunk: &mut Vec<u8>) -> ChangeHash {
     ChangeHash(hash)
 }
 
-/// The operations of one change, by column. Every operation sets a fresh key, so there are no predecessors.
+/// Operations of the largest fact: a message with every field.
+pub(crate) const OPS_MAX: usize = 12;
+
+/// The operations of one change, by column. The first sets a key of a container of the genesis; those that follow set
+/// fields of the map that it made. Every key is fresh, so there are no predecessors.
 struct Columns<'a> {
+    container_op: u64,
     start_op: u64,
-    object_actor: Vec<u64>,
-    object_counter: Vec<u64>,
+    first_action: u64,
     keys: Vec<&'a str>,
-    action: Vec<u64>,
     meta: Vec<u64>,
     raw: Vec<u8>,
 }
 
 impl<'a> Columns<'a> {
-    fn new(start_op: u64) -> Self {
+    fn make_map(start_op: u32, container_op: u64, key: &'a str) -> Self {
+        let mut columns = Self::new(start_op, container_op, ACTION_MAKE_MAP);
+        columns.keys.push(key);
+        columns.meta.push(0);
+        columns
+    }
+
+    fn set(start_op: u32, container_op: u64, key: &'a str, value: &str) -> Self {
+        let mut columns = Self::new(start_op, container_op, ACTION_SET);
+        columns.put_str(key, value);
+        columns
+    }
+
+    fn new(start_op: u32, container_op: u64, first_action: u64) -> Self {
         Self {
-            start_op,
-            object_actor: Vec::with_capacity(12),
-            object_counter: Vec::with_capacity(12),
-            keys: Vec::with_capacity(12),
-            action: Vec::with_capacity(12),
-            meta: Vec::with_capacity(12),
+            container_op,
+            start_op: u64::from(start_op),
+            first_action,
+            keys: Vec::with_capacity(OPS_MAX),
+            meta: Vec::with_capacity(OPS_MAX),
             raw: Vec::with_capacity(256),
         }
     }
 
     fn ops(&self) -> u32 {
-        u32::try_from(self.action.len()).expect("a fact has at most 13 operations")
-    }
-
-    fn op(&mut self, object: (u64, u64), key: &'a str, action: u64, meta: u64) {
-        self.object_actor.push(object.0);
-        self.object_counter.push(object.1);
-        self.keys.push(key);
-        self.action.push(action);
-        self.meta.push(meta);
-    }
-
-    fn make_map(&mut self, container_op: u64, key: &'a str) {
-        self.op((GENESIS_INDEX, container_op), key, ACTION_MAKE_MAP, 0);
-    }
-
-    fn put_root(&mut self, container_op: u64, key: &'a str, value: &str) {
-        self.raw.extend_from_slice(value.as_bytes());
-        self.op((GENESIS_INDEX, container_op), key, ACTION_SET, (value.len() as u64) << 4 | VALUE_STRING);
+        u32::try_from(self.keys.len()).expect("a fact has at most OPS_MAX operations")
     }
 
     fn put_str(&mut self, key: &'a str, value: &str) {
         self.raw.extend_from_slice(value.as_bytes());
-        self.op((OWN_INDEX, self.start_op), key, ACTION_SET, (value.len() as u64) << 4 | VALUE_STRING);
+        self.keys.push(key);
+        self.meta.push((value.len() as u64) << 4 | VALUE_STRING);
     }
 
     fn put_uint(&mut self, key: &'a str, value: u64) {
         let before = self.raw.len();
         uleb(&mut self.raw, value);
-        let len = (self.raw.len() - before) as u64;
-        self.op((OWN_INDEX, self.start_op), key, ACTION_SET, len << 4 | VALUE_UINT);
+        self.keys.push(key);
+        self.meta.push(((self.raw.len() - before) as u64) << 4 | VALUE_UINT);
     }
 
     fn write(&self, data: &mut Vec<u8>) {
-        let mut bodies = Vec::with_capacity(160 + self.raw.len());
-        let mut index: Vec<(u64, usize)> = Vec::with_capacity(8);
+        let ops = self.keys.len();
+        let numbers = |out: &mut Vec<u8>, first: u64, rest: u64| {
+            let mut values = [rest; OPS_MAX];
+            values[0] = first;
+            rle(out, &values[..ops], |out, value| uleb(out, *value));
+        };
+        let mut bodies = Vec::with_capacity(192 + self.raw.len());
+        let mut index = [(0, 0); 8];
+        let mut columns = 0;
         let mut column = |id: u64, write: &dyn Fn(&mut Vec<u8>)| {
             let before = bodies.len();
             write(&mut bodies);
             if bodies.len() > before {
-                index.push((id, bodies.len() - before));
+                index[columns] = (id, bodies.len() - before);
+                columns += 1;
             }
         };
-        column(0x01, &|out| rle(out, &self.object_actor, |out, value| uleb(out, *value)));
-        column(0x02, &|out| rle(out, &self.object_counter, |out, value| uleb(out, *value)));
+        column(0x01, &|out| numbers(out, GENESIS_INDEX, OWN_INDEX));
+        column(0x02, &|out| numbers(out, self.container_op, self.start_op));
         column(0x15, &|out| rle(out, &self.keys, |out, key| bytes(out, key.as_bytes())));
-        column(0x34, &|out| uleb(out, u64::from(self.ops())));
-        column(0x42, &|out| rle(out, &self.action, |out, value| uleb(out, *value)));
+        column(0x34, &|out| uleb(out, ops as u64));
+        column(0x42, &|out| numbers(out, self.first_action, ACTION_SET));
         column(0x56, &|out| rle(out, &self.meta, |out, value| uleb(out, *value)));
         column(0x57, &|out| out.extend_from_slice(&self.raw));
-        column(0x70, &|out| rle(out, &vec![0_u64; self.action.len()], |out, value| uleb(out, *value)));
+        column(0x70, &|out| numbers(out, 0, 0));
 
-        uleb(data, index.len() as u64);
-        for (id, len) in index {
-            uleb(data, id);
-            uleb(data, len as u64);
+        uleb(data, columns as u64);
+        for (id, len) in &index[..columns] {
+            uleb(data, *id);
+            uleb(data, *len as u64);
         }
         data.extend_from_slice(&bodies);
     }

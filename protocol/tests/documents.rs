@@ -1,9 +1,11 @@
 //! Derived changes against stock Automerge, for random histories; the fuzz corpus of facts.
 #![cfg(feature = "documents")]
+#![allow(clippy::disallowed_methods, reason = "tests read files and their number of cases; the crate does not")]
 
 #[allow(dead_code, reason = "shared with the fuzz targets and the other tests, each of which uses a part")]
 mod support {
     pub(crate) mod bodies;
+    pub(crate) mod corpus;
     pub(crate) mod history;
     pub(crate) mod source;
 }
@@ -60,7 +62,9 @@ fn field(actor: u8, seq: u32, number: u128) -> ChainFact {
 
 #[test]
 fn broken_chains_are_refused_before_automerge_sees_them() {
-    let rows: &[(&str, &[(u8, u32)], Option<(u32, u32)>)] = &[
+    /// Name; actor and seq of each fact; the seq that was due and the one that came.
+    type Row = (&'static str, &'static [(u8, u32)], Option<(u32, u32)>);
+    let rows: &[Row] = &[
         ("in order", &[(1, 1), (1, 2), (2, 1), (1, 3)], None),
         ("starts late", &[(1, 2)], Some((1, 2))),
         ("starts at 0", &[(1, 0)], Some((1, 0))),
@@ -225,4 +229,9 @@ fn a_key_written_twice_breaks_no_document() {
         |value: &str| Fact::Field { name: "name".into(), id: FactId::from_parts(1 << 41, 1), value: value.into() };
     let place = |actor, seq, value| ChainFact { actor: ActorId([actor; 16]), seq, fact: fact(value) };
     bodies::whole_document_life(DocumentKind::Card, &[place(1, 1, "a"), place(1, 2, "b"), place(2, 1, "c")], [1; 8]);
+}
+
+#[test]
+fn the_fuzz_corpus_makes_sound_documents() {
+    support::corpus::replay("fact_apply", bodies::fact_apply);
 }

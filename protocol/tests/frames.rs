@@ -1,7 +1,9 @@
 //! Frames: round trips, mutilated bytes, limits at, below and above; the fuzz corpus of frames.
+#![allow(clippy::disallowed_methods, reason = "tests read files and their number of cases; the crate does not")]
 
 #[allow(dead_code, reason = "shared with the fuzz targets and the other tests, each of which uses a part")]
 mod support {
+    pub(crate) mod corpus;
     pub(crate) mod frames;
     pub(crate) mod source;
 }
@@ -206,4 +208,9 @@ fn entries_are_read_whole_or_not_at_all() {
     let mut longer = bytes;
     longer.push(0);
     assert_eq!(Entry::from_bytes(&longer), None);
+}
+
+#[test]
+fn the_fuzz_corpus_does_no_harm() {
+    support::corpus::replay("frame_decode", frame_decode);
 }

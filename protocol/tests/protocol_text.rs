@@ -2,6 +2,7 @@
 //!
 //! `UPDATE_VECTORS=1 cargo test -p lockstep-protocol --features documents --test protocol_text` writes them anew.
 #![cfg(feature = "documents")]
+#![allow(clippy::disallowed_methods, reason = "tests read files and their number of cases; the crate does not")]
 
 #[allow(dead_code, reason = "shared with the fuzz targets and the other tests, each of which uses a part")]
 mod support {
@@ -72,7 +73,7 @@ fn tables_are_those_of_the_source() {
 
 /// Rows of the table below a heading, as cells.
 fn rows(heading: &str) -> Vec<Vec<String>> {
-    let text = text();
+    let text = tables();
     let (_, below) = text.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no heading {heading}"));
     let rows = below.lines().skip_while(|line| !line.starts_with('|')).skip(2).take_while(|line| line.starts_with('|'));
     rows.map(|line| line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect()).collect()
@@ -90,10 +91,10 @@ fn tables_are_those_of_the_code() {
         rows.collect()
     }
     let told = |heading| rows(heading).into_iter().map(|row| row[..2].to_vec()).collect::<BTreeSet<_>>();
-    assert_eq!(told("### DeviceFrame"), used(samples::device_frames(), |frame| codec::encode(frame)));
-    assert_eq!(told("### HubFrame"), used(samples::hub_frames(), |frame| codec::encode(frame)));
+    assert_eq!(told("### DeviceFrame"), used(samples::device_frames(), codec::encode));
+    assert_eq!(told("### HubFrame"), used(samples::hub_frames(), codec::encode));
     let entries = samples::entries().into_iter().map(|(name, entry)| (name, entry.body)).collect();
-    assert_eq!(told("### EntryBody"), used(entries, |body| codec::encode(body)));
+    assert_eq!(told("### EntryBody"), used(entries, codec::encode));
 
     let codes: BTreeMap<u16, Vec<String>> =
         rows("## Table 4: refusal codes").into_iter().map(|row| (row[0].parse().expect("a number"), row)).collect();
@@ -127,4 +128,15 @@ fn every_number_is_given_once() {
         };
         assert!(numbers.iter().copied().eq(0..numbers.len() as u32), "{}: {numbers:?}", item.name());
     }
+}
+
+#[test]
+fn the_annotated_change_is_the_first_vector() {
+    let text = text();
+    let (_, block) = text.split_once("```change\n").expect("the block is there");
+    let (block, _) = block.split_once("\n```").expect("the block ends");
+    let told: String = block.lines().map(|line| line.split(' ').next().expect("a first word")).collect();
+    let vectors = include_str!("../vectors/changes.txt");
+    let stored = vectors.lines().find_map(|line| line.strip_prefix("change ")).expect("a first change");
+    assert_eq!(told, stored);
 }

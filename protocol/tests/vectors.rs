@@ -2,6 +2,7 @@
 //!
 //! `UPDATE_VECTORS=1 cargo test -p lockstep-protocol --features documents --test vectors` writes them anew.
 #![cfg(feature = "documents")]
+#![allow(clippy::disallowed_methods, reason = "tests read files and their number of cases; the crate does not")]
 
 #[allow(dead_code, reason = "shared with the fuzz targets and the other tests, each of which uses a part")]
 mod support {

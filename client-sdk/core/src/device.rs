@@ -13,14 +13,13 @@ use crate::effect::{ActOutcome, Effect, JobId, Notice, Ticket};
 use crate::input::{Input, Now, Request};
 use crate::job::Job;
 use crate::lease::Leases;
+use crate::offer::Offers;
 use crate::outbox::Outbox;
 use crate::planted::Planted;
 use crate::push::Question;
 use crate::random::Random;
 use crate::replica::Replica;
-use crate::row::{
-    BackfillRow, ConversationRow, DocumentRow, Meta, NotSentRow, OfferKey, OfferRow, ResolveRow, Stored,
-};
+use crate::row::{BackfillRow, ConversationRow, DocumentRow, Meta, NotSentRow, ResolveRow, Stored};
 use crate::screen::Screen;
 use crate::session::Session;
 use crate::transaction::Pending;
@@ -89,7 +88,7 @@ pub struct Device {
     pub(crate) replicas: BTreeMap<DocumentId, Loaded>,
     pub(crate) outbox: Outbox,
     pub(crate) resolves: BTreeMap<u64, (ResolveRow, Ticket)>,
-    pub(crate) offers: BTreeMap<OfferKey, OfferRow>,
+    pub(crate) offers: Offers,
     pub(crate) backfills: BTreeMap<ConversationId, BackfillRow>,
     pub(crate) not_sent: BTreeMap<u64, NotSentRow>,
 
@@ -145,7 +144,7 @@ impl Device {
             replicas: BTreeMap::new(),
             outbox: Outbox::default(),
             resolves: stored.resolves.into_iter().map(|row| (row.order, (row, Ticket(0)))).collect(),
-            offers: stored.offers.into_iter().map(|row| (row.key, row)).collect(),
+            offers: Offers::default(),
             backfills: stored.backfills.into_iter().map(|row| (row.conversation, row)).collect(),
             not_sent: stored.not_sent.into_iter().map(|row| (row.order, row)).collect(),
             pending: Pending::default(),
@@ -173,6 +172,7 @@ impl Device {
         for row in stored.outbox {
             device.outbox.insert(row, Ticket(0));
         }
+        stored.offers.into_iter().for_each(|row| device.offers.insert(row));
         device.note_stale();
         let lost = device.conversations.values().filter(|row| row.lost).map(|row| row.conversation.id);
         for conversation in lost.collect::<Vec<_>>() {

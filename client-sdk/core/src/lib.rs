@@ -13,13 +13,28 @@
 //! [`Effect::Apply`](effect::Effect::Apply). What is told to the hub is durable first. The cursor moves only in the
 //! transaction that holds everything up to it. Whatever is not durable can be lost at any moment without harm.
 
+mod act;
+mod backfill;
+mod backoff;
+mod catalogue;
 pub mod device;
 pub mod effect;
+mod entries;
 pub mod input;
+mod job;
+mod lease;
 pub mod message;
+mod offer;
+mod outbox;
 pub mod planted;
+mod push;
 pub mod query;
+mod random;
 pub mod replica;
+mod rewrite;
 pub mod row;
+mod screen;
+mod session;
 pub mod store;
+mod transaction;
 pub mod view;

@@ -53,6 +53,8 @@ pub(crate) struct Session {
     pings: u32,
     hub: Option<HubId>,
     enrol: Option<(InviteCode, String)>,
+    /// A code was refused: perhaps its first use succeeded and only its Welcome was lost. Then Hello gets in.
+    hello_once: bool,
     /// The catalogue's pages so far; none when it is not being waited for.
     pages: Option<Pages>,
     /// The hub takes nothing new.
@@ -80,6 +82,7 @@ impl Session {
             pings: 0,
             hub: None,
             enrol: None,
+            hello_once: false,
             pages: None,
             draining: false,
             broken: false,
@@ -115,7 +118,7 @@ impl Device {
         let now_ms = self.now.mono_ms;
         match self.session.phase {
             Phase::Waiting(at_ms) if at_ms <= now_ms => {
-                if self.meta.member.is_none() && self.session.enrol.is_none() {
+                if self.meta.member.is_none() && self.session.enrol.is_none() && !self.session.hello_once {
                     self.session.phase = Phase::Stopped;
                     return;
                 }
@@ -265,8 +268,7 @@ impl Device {
             return;
         }
         self.session.hub = Some(hub);
-        let transcript =
-            Transcript { hub, pinned: self.pinned, nonce, device: self.id, version: PROTOCOL_VERSION };
+        let transcript = Transcript { hub, pinned: self.pinned, nonce, device: self.id, version: PROTOCOL_VERSION };
         let frame = match &self.session.enrol {
             Some((code, name)) => DeviceFrame::Enrol(Enrol {
                 version: PROTOCOL_VERSION,
@@ -295,6 +297,7 @@ impl Device {
         self.session.welcomed_ms = self.now.mono_ms;
         self.session.deadline_ms = self.now.mono_ms + PING_MS;
         self.session.enrol = None;
+        self.session.hello_once = false;
         self.session.pages = catalogue.then(Pages::default);
         self.pauses.clear_all();
         self.unofferable.clear();
@@ -308,7 +311,9 @@ impl Device {
         if changed {
             self.begin_epoch(epoch);
         }
-        if let Some(team) = &mut self.team && (team.role, team.policy) != (role, policy) {
+        if let Some(team) = &mut self.team
+            && (team.role, team.policy) != (role, policy)
+        {
             (team.role, team.policy) = (role, policy);
             self.pending.team = true;
         }
@@ -360,14 +365,9 @@ impl Device {
         }
         match refusal.known() {
             Some(RefusalCode::CodeInvalid) if self.session.phase == Phase::Greeted => {
-                // The first use may have reached the hub and its Welcome not this device: then Hello gets in.
-                let tried = self.session.enrol.take().is_some();
+                self.session.hello_once = self.session.enrol.take().is_some();
                 self.notice(Notice::Refused(Box::new(refusal)));
                 self.drop_connection(None);
-                if tried && self.meta.member.is_none() {
-                    self.session.enrol = None;
-                    self.session.phase = Phase::Stopped;
-                }
             }
             Some(
                 code @ (RefusalCode::DeviceRevoked
@@ -376,6 +376,7 @@ impl Device {
                 | RefusalCode::ProofInvalid),
             ) => {
                 self.drop_connection(None);
+                self.session.hello_once = false;
                 self.session.phase = Phase::Stopped;
                 self.notice(Notice::Stopped(code));
             }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use lockstep_protocol::change::ChainHead;
-use lockstep_protocol::id::{ConversationId, DocumentId};
+use lockstep_protocol::id::{ConversationId, DocumentId, Lsn};
+use lockstep_protocol::snapshot::DocumentDigest;
 
 use crate::device::{Device, Loaded};
 use crate::effect::{Effect, Notice, Ticket, Transaction};
@@ -39,7 +40,9 @@ impl Device {
         writes.extend(conversations.map(|row| Write::Conversation(Box::new(row.clone()))));
         let documents = pending.documents.iter().filter_map(|id| self.documents.get(id));
         writes.extend(documents.map(|row| Write::Document(Box::new(self.document_to_store(row)))));
-        if pending.team && let Some(team) = &self.team {
+        if pending.team
+            && let Some(team) = &self.team
+        {
             writes.push(Write::Team(Box::new(team.clone())));
         }
         if pending.meta {
@@ -65,7 +68,9 @@ impl Device {
 
     fn document_to_store(&self, row: &DocumentRow) -> DocumentRow {
         let mut row = *row;
-        if self.planted.is(ClientBug::SeqReuseAfterCrash) && let Some(own) = &mut row.own {
+        if self.planted.is(ClientBug::SeqReuseAfterCrash)
+            && let Some(own) = &mut row.own
+        {
             let stamped = self.replicas.get(&row.document).and_then(|loaded| loaded.replica.chains().get(&own.actor));
             own.head = stamped.copied().unwrap_or_else(|| ChainHead::empty(row.document.kind));
         }
@@ -74,14 +79,14 @@ impl Device {
 
     /// The row of a document, made if there is none: then the store holds nothing of it, and nothing is to be loaded.
     pub(crate) fn document(&mut self, document: DocumentId) -> &mut DocumentRow {
-        if !self.documents.contains_key(&document) {
-            let row = DocumentRow { document, digest: Default::default(), own: None, newest_reply: None };
-            self.documents.insert(document, row);
-            let loaded = Loaded { replica: Replica::empty(document), ticket: self.ticket(), used: self.uses };
-            self.replicas.insert(document, loaded);
-        }
+        let ticket = self.ticket();
+        let new = DocumentRow { document, digest: DocumentDigest::default(), own: None, newest_reply: None };
         self.pending.documents.insert(document);
-        self.documents.get_mut(&document).expect("inserted above")
+        self.documents.entry(document).or_insert_with(|| {
+            let loaded = Loaded { replica: Replica::empty(document), ticket, used: self.uses };
+            self.replicas.insert(document, loaded);
+            new
+        })
     }
 
     /// A loaded document that is about to be written.
@@ -136,8 +141,10 @@ impl Device {
         row.newest_reply = row.newest_reply.max(Some(reply));
     }
 
-    fn newest(&mut self, conversation: ConversationId, lsn: lockstep_protocol::id::Lsn) {
-        if let Some(row) = self.conversations.get_mut(&conversation) && row.newest < lsn {
+    fn newest(&mut self, conversation: ConversationId, lsn: Lsn) {
+        if let Some(row) = self.conversations.get_mut(&conversation)
+            && row.newest < lsn
+        {
             row.newest = lsn;
             self.pending.conversations.insert(conversation);
         }

@@ -4,6 +4,7 @@ use automerge::legacy::{Key, ObjectId, Op, OpType};
 use automerge::{Automerge, Change, ExpandedChange, ObjType, ScalarValue};
 
 use super::{ChainFact, DocumentError};
+use crate::change::OPS_MAX;
 use crate::fact::{Container, Direction, Fact, Media, Message};
 use crate::genesis::{GENESIS_ACTOR, Genesis};
 use crate::id::{ActorId, ChangeHash, DocumentKind, FactId, MediaHash, MemberId, MessageId};
@@ -33,7 +34,7 @@ fn placed(kind: DocumentKind, change: &Change) -> Option<ChainFact> {
     let actor = ActorId(change.actor_id().to_bytes().try_into().ok()?);
     let seq = u32::try_from(change.seq()).ok()?;
     // Checked before `decode`, which spells every operation out.
-    if change.len() > 13 {
+    if change.len() > OPS_MAX {
         return None;
     }
     Some(ChainFact { actor, seq, fact: fact(kind, &change.decode())? })

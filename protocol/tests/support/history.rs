@@ -52,7 +52,9 @@ pub(crate) fn derived(kind: DocumentKind, facts: &[ChainFact]) -> Vec<Vec<u8>> {
     let chunks = facts.iter().map(|placed| {
         let head = heads.entry(placed.actor).or_insert_with(|| ChainHead::empty(kind));
         let mut chunk = Vec::new();
+        let before = head.max_op;
         *head = derive_into(&placed.actor, head, &placed.fact, &mut chunk);
+        assert_eq!(head.max_op - before, placed.fact.ops());
         assert_eq!(head.seq, placed.seq);
         chunk
     });

@@ -53,7 +53,11 @@ impl Item {
                 for Field { number, name, wire, doc } in fields {
                     let _ = writeln!(rows, "| {number} | {name} | {wire} | {doc} |");
                 }
-                write!(out, "\n### {name}\n\n{doc}\n\n| index | field | type | meaning |\n|---|---|---|---|\n{rows}")
+                write!(
+                    out,
+                    "\n### {name}\n\n{}| index | field | type | meaning |\n|---|---|---|---|\n{rows}",
+                    paragraph(doc)
+                )
             }
             Self::Enum { name, doc, plain: true, variants } => {
                 let mut rows = String::new();
@@ -141,6 +145,10 @@ fn read(source: &str, items: &mut Vec<Item>) {
     }
 }
 
+fn paragraph(doc: &str) -> String {
+    if doc.is_empty() { String::new() } else { format!("{doc}\n\n") }
+}
+
 /// The `n(…)` of an attribute.
 fn number(attributes: &str) -> Option<u32> {
     let (_, rest) = attributes.split_once("n(")?;
@@ -187,8 +195,12 @@ fn wire(kind: &str) -> String {
     .to_owned()
 }
 
-/// Docs without links: ``[`Name`](path)`` and ``[`Name`]`` become `Name`.
+/// Docs without links: ``[`Name`](path)`` and ``[`Name`]`` become `Name`. What only points at a frame's row goes.
 fn plain_words(doc: &str) -> String {
+    let doc = match doc.strip_prefix("See [`").and_then(|rest| rest.split_once("Frame::")) {
+        Some((_, rest)) => rest.split_once("`].").expect("a link ends a sentence").1.trim(),
+        None => doc,
+    };
     let mut words = String::new();
     let mut rest = doc;
     while let Some((before, after)) = rest.split_once("[`") {

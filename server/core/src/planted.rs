@@ -51,6 +51,34 @@ pub enum HubBug {
     StampBelieved,
 }
 
+impl HubBug {
+    /// Every bug.
+    pub const ALL: &'static [Self] = &[
+        Self::AckBeforeSync,
+        Self::FanOutBeforeSync,
+        Self::SkipSeenRule,
+        Self::JudgeByAnyonesReply,
+        Self::WindowTooShort,
+        Self::LeaseIgnored,
+        Self::EntryLostWithoutCredit,
+        Self::VisibilityAtSubscribeOnly,
+        Self::CatchUpBeforeSubscribing,
+        Self::RollbackNotNoticed,
+        Self::ForgedCursorBelieved,
+        Self::HoleInRecoveryChain,
+        Self::ReadmissionJudgedAgain,
+        Self::PromotionReplayed,
+        Self::RevocationNotDurable,
+        Self::RevokeForgetsOffline,
+        Self::ByTrusted,
+        Self::VerdictStoredApart,
+        Self::DuplicateWrittenAgain,
+        Self::GapIgnored,
+        Self::CapIgnored,
+        Self::StampBelieved,
+    ];
+}
+
 /// Which bug is on, if any.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Planted {

@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use lockstep_core::effect::{Batch, Ticket};
 use lockstep_core::row::Write;
+use lockstep_protocol::entry::{Entry, HubKey};
 use lockstep_protocol::frame::{DeviceFrame, HubFrame, Resolve};
 use lockstep_protocol::id::{ConversationId, DeviceId, Epoch, HubId, Lsn, MemberId, MessageId, PublicKey};
-use lockstep_protocol::entry::{Entry, HubKey};
 
 use self::bounds::Bounds;
 use self::lock::Leases;
@@ -101,9 +101,11 @@ impl Checker {
     /// A reply accepted against a live lease.
     pub fn sequenced(&mut self, true_ms: u64, wall_ms: u64, batch: &Batch) -> Result<(), Violation> {
         self.pending.push_back(Pending { ticket: batch.ticket, true_ms, wall_ms });
-        batch.entries.iter().filter_map(|logged| Entry::from_bytes(&logged.bytes)).try_for_each(|entry| {
-            self.leases.check(true_ms, &entry, &self.model)
-        })
+        batch
+            .entries
+            .iter()
+            .filter_map(|logged| Entry::from_bytes(&logged.bytes))
+            .try_for_each(|entry| self.leases.check(true_ms, &entry, &self.model))
     }
 
     /// A batch is durable.

@@ -133,7 +133,13 @@ impl Hostile {
     }
 
     /// Frames of one attack; none for the attack of connecting again with forged places.
-    pub fn attacks(&mut self, wall_ms: u64, conversations: &[ConversationId], pick: u64, rng: &mut Rng) -> Option<Vec<Bytes>> {
+    pub fn attacks(
+        &mut self,
+        wall_ms: u64,
+        conversations: &[ConversationId],
+        pick: u64,
+        rng: &mut Rng,
+    ) -> Option<Vec<Bytes>> {
         let conversation = conversations[rng.index(conversations.len())];
         let known = self.messages.get(rng.index(self.messages.len())).copied();
         let (target_in, target, target_by) =
@@ -246,7 +252,13 @@ impl Hostile {
         DeviceFrame::Push(Push { tag: rng.any() >> 1, document, actor, nonce: nonce_sent, seq, facts: pushed })
     }
 
-    fn spoilt(&mut self, document: DocumentId, fact: Fact, rng: &mut Rng, spoil: impl FnOnce(&mut Push)) -> DeviceFrame {
+    fn spoilt(
+        &mut self,
+        document: DocumentId,
+        fact: Fact,
+        rng: &mut Rng,
+        spoil: impl FnOnce(&mut Push),
+    ) -> DeviceFrame {
         let mut frame = self.push(document, vec![fact], rng);
         if let DeviceFrame::Push(push) = &mut frame {
             spoil(push);

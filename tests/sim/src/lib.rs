@@ -8,6 +8,7 @@
 pub mod checker;
 pub mod hostile;
 pub mod link;
+pub mod local;
 pub mod model;
 pub mod planted;
 pub mod rng;

@@ -173,5 +173,5 @@ fn explain(arguments: &Arguments, bug: Option<Bug>, seed: u64, violation: Violat
         println!("{:>9} ms {:?}", step.at_ms, step.what);
     }
     println!("trace of the short run:");
-    run_scenario(short, bug, true);
+    let _ = run_scenario(short, bug, true);
 }

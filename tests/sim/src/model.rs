@@ -8,7 +8,9 @@ use bytes::Bytes;
 use lockstep_protocol::change::{ChainHead, derive};
 use lockstep_protocol::entry::{Entry, EntryBody, LogChain, PlacedFact, Resolution, Verdict};
 use lockstep_protocol::fact::{Direction, KeyId};
-use lockstep_protocol::id::{ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, Epoch, Lsn, MemberId, MessageId};
+use lockstep_protocol::id::{
+    ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, Epoch, Lsn, MemberId, MessageId,
+};
 
 use self::directory::Directory;
 

@@ -27,5 +27,8 @@ pub fn name(bug: Bug) -> String {
 /// There is none.
 pub fn find(wanted: &str) -> anyhow::Result<Bug> {
     let names = || all().into_iter().map(name).collect::<Vec<_>>().join(", ");
-    all().into_iter().find(|bug| name(*bug) == wanted).ok_or_else(|| anyhow::anyhow!("no bug {wanted}; there are {}", names()))
+    all()
+        .into_iter()
+        .find(|bug| name(*bug) == wanted)
+        .ok_or_else(|| anyhow::anyhow!("no bug {wanted}; there are {}", names()))
 }

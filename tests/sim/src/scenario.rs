@@ -235,8 +235,18 @@ impl Scenario {
         let duration_ms = rng.skewed(40_000, 500_000);
         let worker = if automerge || seed % 16 == 15 { Worker::Automerge } else { Worker::Facts };
         let config = config(rng);
-        let mut scenario =
-            Self { seed, members, devices, conversations, config, policy, faults, worker, steps: Vec::new(), duration_ms };
+        let mut scenario = Self {
+            seed,
+            members,
+            devices,
+            conversations,
+            config,
+            policy,
+            faults,
+            worker,
+            steps: Vec::new(),
+            duration_ms,
+        };
         scenario.draw_steps(rng, wildness);
         scenario
     }
@@ -396,14 +406,8 @@ const MANAGER_ACTS: &[(u32, Act)] = &[
     (1, Act::RevokeDevice),
 ];
 
-const SERVICE_ACTS: &[(u32, Act)] = &[
-    (10, Act::Incoming),
-    (2, Act::Reply),
-    (4, Act::Deliver),
-    (1, Act::Note),
-    (1, Act::React),
-    (1, Act::Mark),
-];
+const SERVICE_ACTS: &[(u32, Act)] =
+    &[(10, Act::Incoming), (2, Act::Reply), (4, Act::Deliver), (1, Act::Note), (1, Act::React), (1, Act::Mark)];
 
 fn members(rng: &mut Rng, service: bool) -> Vec<Role> {
     let mut members = vec![Role::Owner];

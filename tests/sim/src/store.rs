@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use lockstep_core::effect::{Batch, LogEntry, Ticket};
+use lockstep_core::effect::{Batch, LogEntry};
 use lockstep_core::hub::{Boot, HubConfig};
 use lockstep_core::planted::Planted;
 use lockstep_core::query::{Answer, Query, StoredEntry};

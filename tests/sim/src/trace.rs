@@ -7,7 +7,11 @@ fn body(body: &EntryBody) -> String {
     match body {
         EntryBody::Fact(placed) => format!(
             "{:?}{} {:?}/{} {}",
-            placed.document.kind, placed.document.number, placed.actor, placed.seq, fact(&placed.fact)
+            placed.document.kind,
+            placed.document.number,
+            placed.actor,
+            placed.seq,
+            fact(&placed.fact)
         ),
         other => format!("{other:?}"),
     }
@@ -18,7 +22,9 @@ fn body(body: &EntryBody) -> String {
 pub fn fact(fact: &lockstep_protocol::fact::Fact) -> String {
     use lockstep_protocol::fact::Fact;
     match fact {
-        Fact::Message(message) => format!("message {} {:?} by {} seen {:?}", message.id, message.dir, message.by, message.seen),
+        Fact::Message(message) => {
+            format!("message {} {:?} by {} seen {:?}", message.id, message.dir, message.by, message.seen)
+        }
         Fact::Edit { message, .. } => format!("edit of {message}"),
         Fact::Retraction { message, .. } => format!("retraction of {message}"),
         Fact::Reaction { message, by, .. } => format!("reaction to {message} by {by}"),
@@ -32,7 +38,9 @@ pub fn fact(fact: &lockstep_protocol::fact::Fact) -> String {
 pub fn entry(bytes: &[u8]) -> String {
     Entry::from_bytes(bytes).map_or_else(
         || "?".into(),
-        |entry| format!("{:?} {:?} {:?} {}", entry.stamp.lsn, entry.stamp.member, entry.stamp.verdict, body(&entry.body)),
+        |entry| {
+            format!("{:?} {:?} {:?} {}", entry.stamp.lsn, entry.stamp.member, entry.stamp.verdict, body(&entry.body))
+        },
     )
 }
 
@@ -75,7 +83,10 @@ pub fn device_frame(frame: &DeviceFrame) -> String {
         ),
         DeviceFrame::Offer { tag, entries } => format!(
             "Offer tag {tag} {:?}",
-            entries.iter().map(|offered| format!("{:?} {}", offered.stamp.lsn, body(&offered.body))).collect::<Vec<_>>()
+            entries
+                .iter()
+                .map(|offered| format!("{:?} {}", offered.stamp.lsn, body(&offered.body)))
+                .collect::<Vec<_>>()
         ),
         other => format!("{other:?}"),
     }

@@ -40,7 +40,14 @@ impl Checker {
             _ => {}
         }
         self.archive.entry((epoch, lsn)).or_default().push(entry.clone());
-        self.model.push(Recorded { epoch, entry, bytes: logged.bytes.clone(), chain: logged.chain, true_ms, run: self.run });
+        self.model.push(Recorded {
+            epoch,
+            entry,
+            bytes: logged.bytes.clone(),
+            chain: logged.chain,
+            true_ms,
+            run: self.run,
+        });
         Ok(())
     }
 

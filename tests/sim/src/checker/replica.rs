@@ -18,7 +18,13 @@ impl Checker {
     ///
     /// # Errors
     /// An entry is missing.
-    pub fn check_cursor(&self, at: usize, member: MemberId, before: Option<Cursor>, rows: &Rows) -> Result<(), Violation> {
+    pub fn check_cursor(
+        &self,
+        at: usize,
+        member: MemberId,
+        before: Option<Cursor>,
+        rows: &Rows,
+    ) -> Result<(), Violation> {
         let Some(cursor) = rows.meta.cursor else { return Ok(()) };
         // A place on a branch that the hub lost says nothing about this log.
         if cursor.epoch != self.model.epoch()
@@ -41,7 +47,10 @@ impl Checker {
             let lsn = recorded.entry.stamp.lsn;
             return Violation::fail(
                 "cursor-skips",
-                format!("d{at}'s cursor moved from {from:?} to {:?}, but it does not hold {lsn:?}: {placed:?}", cursor.lsn),
+                format!(
+                    "d{at}'s cursor moved from {from:?} to {:?}, but it does not hold {lsn:?}: {placed:?}",
+                    cursor.lsn
+                ),
             );
         }
         Ok(())
@@ -151,7 +160,8 @@ impl Checker {
         if let Some(document) = rows.documents.keys().find(|document| !visible.contains(&document.conversation)) {
             return differs("revoked-copy", format!("still holds {document:?}"));
         }
-        if let Some((document, ..)) = rows.facts.keys().find(|(document, ..)| !visible.contains(&document.conversation)) {
+        if let Some((document, ..)) = rows.facts.keys().find(|(document, ..)| !visible.contains(&document.conversation))
+        {
             return differs("revoked-copy", format!("still holds facts of {document:?}"));
         }
         for id in &visible {

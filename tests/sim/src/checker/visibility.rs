@@ -1,7 +1,7 @@
 //! Nothing leaves the hub that is not durable, and nothing reaches a device that its member may not see.
 
-use lockstep_protocol::entry::{Entry, EntryBody};
 use lockstep_protocol::directory::DirectoryEvent;
+use lockstep_protocol::entry::{Entry, EntryBody};
 use lockstep_protocol::frame::{HubFrame, Outcome};
 use lockstep_protocol::id::{ConversationId, Lsn, MemberId};
 
@@ -27,8 +27,13 @@ impl Checker {
                         match placed {
                             Some((EntryBody::Fact(placed), known)) if placed.hash == *hash && known == *stamp => Ok(()),
                             // A known fact that was re-admitted stands under another hash.
-                            Some((EntryBody::Fact(placed), known)) if placed.origin.is_some() && known == *stamp => Ok(()),
-                            other => Violation::fail("ack", format!("{hash:?} {stamp:?} is acknowledged, the log has {other:?}")),
+                            Some((EntryBody::Fact(placed), known)) if placed.origin.is_some() && known == *stamp => {
+                                Ok(())
+                            }
+                            other => Violation::fail(
+                                "ack",
+                                format!("{hash:?} {stamp:?} is acknowledged, the log has {other:?}"),
+                            ),
                         }
                     }
                     Outcome::Readmitted(lsn) | Outcome::Done(lsn) => durable("ack", *lsn),

@@ -92,8 +92,7 @@ impl Directory {
         match self.role(member) {
             Some(Role::Owner | Role::Manager | Role::Auditor) => true,
             Some(Role::Agent) => {
-                model.assigned.contains(&member)
-                    || (self.policy.agents_see_unassigned && !self.anyone_assigned(model))
+                model.assigned.contains(&member) || (self.policy.agents_see_unassigned && !self.anyone_assigned(model))
             }
             Some(Role::Service) => model.service == Some(member),
             None => false,

@@ -148,7 +148,9 @@ impl World {
                 }
                 Command::DeviceRevoke { device: self.devices[device].id }
             }
-            (Act::RemoveMember, _) => Command::MemberRemove { member: MemberId(2 + pick.below(members.max(2) - 1) as u32) },
+            (Act::RemoveMember, _) => {
+                Command::MemberRemove { member: MemberId(2 + pick.below(members.max(2) - 1) as u32) }
+            }
             _ => return Vec::new(),
         };
         let _ = at;

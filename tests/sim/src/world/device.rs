@@ -9,7 +9,7 @@ use lockstep_client_core::input::{Act, AppliedDocument, ApplyFailure, ChainFact,
 use lockstep_client_core::planted::Planted;
 use lockstep_client_core::query::Query;
 use lockstep_client_core::store::Rows;
-use lockstep_core::input::{Input as HubInput, SessionId};
+use lockstep_core::input::SessionId;
 use lockstep_protocol::auth::DeviceKey;
 use lockstep_protocol::codec;
 use lockstep_protocol::document;
@@ -350,12 +350,7 @@ impl World {
         self.after(delay_us, Event::DeviceConnected { device: at, run, connection });
     }
 
-    pub(super) fn device_connected(
-        &mut self,
-        at: usize,
-        run: u64,
-        connection: ConnectionId,
-    ) -> Result<(), Violation> {
+    pub(super) fn device_connected(&mut self, at: usize, run: u64, connection: ConnectionId) -> Result<(), Violation> {
         if run != self.devices[at].run || self.devices[at].core.is_none() {
             return Ok(());
         }

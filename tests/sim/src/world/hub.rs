@@ -1,12 +1,12 @@
 //! The hub's driver in the simulator: carries out effects, and the faults of its machine.
 
 use bytes::Bytes;
+use lockstep_client_core::input::ConnectionId;
 use lockstep_core::effect::{Apply, Effect};
 use lockstep_core::hub::Hub;
 use lockstep_core::input::{ApplyFailure, Input, Now, SessionId};
 use lockstep_core::query::{Answer, LoadFailure, Query};
 use lockstep_protocol::codec;
-use lockstep_client_core::input::ConnectionId;
 use lockstep_protocol::frame::HubFrame;
 use lockstep_protocol::limits::FRAME_BYTES_MAX;
 

@@ -1,0 +1,361 @@
+//! Fetching documents: newest segments of recent conversations first, resumable, superseded by newer grants.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use lockstep_protocol::entry::{Entry, EntryBody, PlacedFact};
+use lockstep_protocol::frame::{CatalogueConversation, DeviceFrame, Fetch, Snapshot, Tag, TailEntry};
+use lockstep_protocol::id::{ConversationId, DocumentId, DocumentKind, Epoch, Lsn};
+use lockstep_protocol::refusal::{Refusal, RefusalClass};
+use lockstep_protocol::snapshot::Table;
+
+use crate::backoff::Waiter;
+use crate::device::Device;
+use crate::effect::{Apply, Effect, JobId, Notice};
+use crate::input::{AppliedDocument, ApplyFailure};
+use crate::job::Job;
+use crate::planted::ClientBug;
+use crate::replica::Replica;
+use crate::row::{BackfillRow, EventRow, FactRow, Write};
+
+/// Segments asked for at once.
+const FETCH_SEGMENTS: u32 = 4;
+/// Fetches in flight at once.
+const FETCHES_MAX: usize = 2;
+/// Largest saved document, bytes. A segment at its hard cap has 6,144 operations of at most 16 KiB.
+const DOCUMENT_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// A Fetch that waits for its answers.
+#[derive(Clone, Debug)]
+pub(crate) struct FetchState {
+    conversation: ConversationId,
+    grant: Lsn,
+    before: Option<u32>,
+    /// Documents that came.
+    came: BTreeSet<DocumentId>,
+    assembling: Option<WholeSnapshot>,
+    /// Documents whose bytes a worker reads.
+    reading: BTreeMap<JobId, WholeSnapshot>,
+    /// Fetched came with this.
+    fetched: Option<Option<u32>>,
+}
+
+/// A document's Snapshot frames, joined.
+#[derive(Clone, Debug)]
+pub(crate) struct WholeSnapshot {
+    pub(crate) document: DocumentId,
+    upto: Lsn,
+    parts: u32,
+    bytes: Vec<u8>,
+    table: Table,
+    tail: Vec<TailEntry>,
+    read: Option<AppliedDocument>,
+}
+
+impl Device {
+    /// Starts or restarts a conversation's backfill.
+    pub(crate) fn begin_backfill(&mut self, row: BackfillRow) {
+        self.backfills.insert(row.conversation, row);
+        self.write(Write::Backfill(row));
+        self.pauses.clear(&Waiter::Fetch(row.conversation));
+    }
+
+    /// Whether a Fetch belongs to its conversation's present backfill.
+    fn current(&self, tag: Tag) -> bool {
+        let Some(fetch) = self.fetches.get(&tag) else { return false };
+        let row = self.backfills.get(&fetch.conversation);
+        let believed = self.bug(ClientBug::OldGrantBelieved);
+        row.is_some_and(|row| believed || (row.grant == fetch.grant && row.before == fetch.before))
+    }
+
+    /// Asks for the next documents: open views first, then recent conversations.
+    pub(crate) fn send_fetches(&mut self) {
+        let busy: BTreeSet<_> =
+            self.fetches.iter().filter(|(tag, _)| self.current(**tag)).map(|(_, fetch)| fetch.conversation).collect();
+        if busy.len() >= FETCHES_MAX || self.cursor_lsn().is_none() {
+            return;
+        }
+        let mut waiting: Vec<_> = self
+            .backfills
+            .values()
+            .filter(|row| !busy.contains(&row.conversation))
+            .filter(|row| !self.pauses.waits(&Waiter::Fetch(row.conversation), self.now.mono_ms))
+            .map(|row| {
+                let newest = self.conversations.get(&row.conversation).map_or(Lsn::ZERO, |known| known.newest);
+                (!self.screen.is_open(row.conversation), row.before.is_some(), core::cmp::Reverse(newest), *row)
+            })
+            .collect();
+        waiting.sort_by_key(|(hidden, begun, newest, row)| (*hidden, *begun, *newest, row.conversation));
+        for (.., row) in waiting.into_iter().take(FETCHES_MAX - busy.len()) {
+            let BackfillRow { conversation, grant, before, .. } = row;
+            let tag = self.tag();
+            let fetch = FetchState {
+                conversation,
+                grant,
+                before,
+                came: BTreeSet::new(),
+                assembling: None,
+                reading: BTreeMap::new(),
+                fetched: None,
+            };
+            self.fetches.insert(tag, fetch);
+            self.send(&DeviceFrame::Fetch(Fetch { tag, conversation, before, limit: FETCH_SEGMENTS }));
+        }
+    }
+
+    /// The conversation that a Fetch asked about.
+    pub(crate) fn take_page(&mut self, tag: Tag, conversations: Vec<CatalogueConversation>) {
+        if !self.current(tag) {
+            return;
+        }
+        let asked = self.fetches[&tag].conversation;
+        for listed in conversations.into_iter().filter(|listed| listed.conversation.id == asked) {
+            self.take_listing(&listed);
+        }
+    }
+
+    /// A part of a document.
+    pub(crate) fn take_part(&mut self, part: Snapshot) {
+        let Some(fetch) = self.fetches.get_mut(&part.tag) else { return };
+        if part.part == 0 {
+            let Snapshot { document, upto, bytes, table, tail, .. } = part;
+            fetch.assembling = Some(WholeSnapshot { document, upto, parts: 1, bytes, table, tail, read: None });
+        } else if let Some(whole) = fetch.assembling.as_mut().filter(|whole| {
+            whole.document == part.document
+                && whole.parts == part.part
+                && whole.bytes.len() + part.bytes.len() <= DOCUMENT_BYTES_MAX
+        }) {
+            whole.parts += 1;
+            whole.bytes.extend(part.bytes);
+            whole.table.facts.extend(part.table.facts);
+            whole.table.events.extend(part.table.events);
+            whole.tail.extend(part.tail);
+        } else {
+            self.session.broken = true;
+            return;
+        }
+        if !part.last {
+            return;
+        }
+        let tag = part.tag;
+        let Some(mut whole) = fetch.assembling.take() else { return };
+        fetch.came.insert(whole.document);
+        if whole.bytes.is_empty() {
+            self.queue(Job::Replace { tag, snapshot: Box::new(whole) });
+        } else {
+            let document = whole.document;
+            let bytes = Bytes::from(core::mem::take(&mut whole.bytes));
+            let job = self.job();
+            if let Some(fetch) = self.fetches.get_mut(&tag) {
+                fetch.reading.insert(job, whole);
+            }
+            self.out.push(Effect::Apply(Apply::Parse { job, document, bytes }));
+        }
+    }
+
+    /// A Fetch is answered; what a worker still reads comes first.
+    pub(crate) fn fetched(&mut self, tag: Tag, before: Option<u32>) {
+        if let Some(fetch) = self.fetches.get_mut(&tag) {
+            fetch.fetched = Some(before);
+            self.finish_fetch(tag);
+        }
+    }
+
+    fn finish_fetch(&mut self, tag: Tag) {
+        let Some(fetch) = self.fetches.get(&tag) else { return };
+        if let (Some(before), true) = (fetch.fetched, fetch.reading.is_empty()) {
+            self.queue(Job::Fetched { tag, before });
+        }
+    }
+
+    /// A worker answered.
+    pub(crate) fn applied(&mut self, job: JobId, document: DocumentId, outcome: Result<AppliedDocument, ApplyFailure>) {
+        let fetch = self.fetches.iter_mut().find(|(_, fetch)| fetch.reading.contains_key(&job));
+        let Some((tag, fetch)) = fetch else {
+            self.live_applied(job, document, outcome.map(|applied| applied.heads));
+            return;
+        };
+        let tag = *tag;
+        let Some(mut snapshot) = fetch.reading.remove(&job) else { return };
+        match outcome {
+            Ok(read) => {
+                snapshot.read = Some(read);
+                self.queue(Job::Replace { tag, snapshot: Box::new(snapshot) });
+                self.finish_fetch(tag);
+            }
+            Err(ApplyFailure) => self.fetch_failed(tag, document),
+        }
+    }
+
+    fn fetch_failed(&mut self, tag: Tag, document: DocumentId) {
+        if let Some(fetch) = self.fetches.remove(&tag) {
+            self.notice(Notice::DocumentBroken(document));
+            let waiter = Waiter::Fetch(fetch.conversation);
+            self.pauses.pause(waiter, self.now.mono_ms, None, &mut self.random);
+        }
+    }
+
+    /// A Fetch was refused.
+    pub(crate) fn fetch_refused(&mut self, tag: Tag, refusal: Refusal) {
+        let Some(fetch) = self.fetches.remove(&tag) else { return };
+        let at_least_ms = refusal.retry_after_ms;
+        if refusal.class() != RefusalClass::Again {
+            // The conversation is gone, or about to be: Entries tell. Asking goes on, ever more rarely.
+            self.notice(Notice::Refused(Box::new(refusal)));
+        }
+        let waiter = Waiter::Fetch(fetch.conversation);
+        self.pauses.pause(waiter, self.now.mono_ms, at_least_ms, &mut self.random);
+    }
+
+    /// Replaces a document by what came.
+    pub(crate) fn take_snapshot(&mut self, tag: Tag, snapshot: WholeSnapshot) {
+        if !self.current(tag) {
+            return;
+        }
+        let document = snapshot.document;
+        if self.fetches[&tag].conversation != document.conversation {
+            self.session.broken = true;
+            return;
+        }
+        let upto = snapshot.upto;
+        match unpack(snapshot) {
+            Some(replica) => self.replace(replica, upto),
+            None => self.fetch_failed(tag, document),
+        }
+    }
+
+    /// Documents in the range of a Fetch that are held here and that the hub has not: it sent none.
+    pub(crate) fn unanswered(&self, tag: Tag, before: Option<u32>) -> Vec<DocumentId> {
+        let Some(fetch) = self.fetches.get(&tag).filter(|_| self.current(tag)) else { return Vec::new() };
+        let range = DocumentId::segment(fetch.conversation, 0)..=DocumentId::card(fetch.conversation, u32::MAX);
+        let covered = |document: &DocumentId| match document.kind {
+            DocumentKind::Segment => {
+                document.number >= before.unwrap_or(0) && fetch.before.is_none_or(|end| document.number < end)
+            }
+            DocumentKind::Card => fetch.before.is_none(),
+        };
+        let held = self.documents.range(range).filter(|(_, row)| row.digest != Default::default());
+        held.map(|(id, _)| *id).filter(|id| covered(id) && !fetch.came.contains(id)).collect()
+    }
+
+    /// Everything of a Fetch is taken: the backfill is one step on.
+    pub(crate) fn take_fetched(&mut self, tag: Tag, before: Option<u32>) {
+        let current = self.current(tag);
+        for document in self.unanswered(tag, before) {
+            self.replace(Replica::empty(document), Lsn::ZERO);
+        }
+        let Some(fetch) = self.fetches.remove(&tag) else { return };
+        let Some(row) = self.backfills.get_mut(&fetch.conversation).filter(|_| current) else { return };
+        let goes_on = before.filter(|before| *before > row.floor && fetch.before.is_none_or(|last| *before < last));
+        match goes_on {
+            Some(before) => {
+                row.before = Some(before);
+                let row = *row;
+                self.write(Write::Backfill(row));
+            }
+            None => {
+                self.backfills.remove(&fetch.conversation);
+                self.write(Write::BackfillGone(fetch.conversation));
+            }
+        }
+        self.pauses.clear(&Waiter::Fetch(fetch.conversation));
+    }
+
+    /// Puts `new` in the place of a document. Live facts that came after `upto` stay; stamped facts that `new` lacks
+    /// become offers; pending facts that it holds are confirmed.
+    fn replace(&mut self, mut new: Replica, upto: Lsn) {
+        let document = new.document();
+        let epoch = self.epoch();
+        self.replica(document);
+        let old = core::mem::replace(self.replica(document), Replica::empty(document));
+        if !self.bug(ClientBug::SnapshotDropsLiveFacts) {
+            let live = |row: &Epoch, lsn: Lsn| *row == epoch && lsn > upto;
+            for held in old.facts().filter(|held| live(&held.row.epoch, held.row.stamp.lsn)) {
+                new.add_fact(held.row.clone());
+            }
+            for row in old.events().filter(|row| live(&row.epoch, row.stamp.lsn)) {
+                new.add_event(row.clone());
+            }
+        }
+        self.offer_lost(&old, Some(&new));
+        self.write(Write::DocumentGone(document));
+        for held in new.facts() {
+            self.clock.receive(self.now.wall_ms, held.row.placed.fact.time_ms());
+            self.pending.writes.push(Write::Fact(Box::new(held.row.clone())));
+        }
+        for row in new.events() {
+            self.pending.writes.push(Write::Event(Box::new(row.clone())));
+        }
+        self.pending.meta = true;
+        let (old_ids, new_ids): (BTreeSet<_>, BTreeSet<_>) = (old.message_ids().collect(), new.message_ids().collect());
+        for message in old_ids.union(&new_ids) {
+            self.touch(document, Some(*message));
+        }
+        self.touch(document, None);
+        let newest_reply = new.newest_reply(|epoch| self.generation(epoch));
+        *self.replica(document) = new;
+        self.document(document).newest_reply = newest_reply;
+        self.refresh_digest(document);
+        self.check_own_chain(document);
+    }
+
+    /// After a replacement: pending facts that the document holds are confirmed; an own chain that does not fit it is
+    /// abandoned.
+    fn check_own_chain(&mut self, document: DocumentId) {
+        let replica = &self.replicas[&document].replica;
+        let stands = |row: &&crate::row::OutboxRow| {
+            replica.fact(row.actor, row.seq).is_some_and(|held| held.row.placed.hash == row.hash)
+        };
+        let confirmed: Vec<u64> = self.outbox.of(document).filter(stands).map(|row| row.order).collect();
+        confirmed.into_iter().for_each(|order| self.drop_fact(order));
+        let Some(own) = self.documents.get(&document).and_then(|row| row.own) else { return };
+        let heads = self.replicas[&document].replica.heads(self.outbox.of(document));
+        let keeps = self.bug(ClientBug::EpochKeepsNonces);
+        if heads.get(&own.actor) != Some(&own.head) && !keeps {
+            self.forked(document);
+        }
+    }
+}
+
+/// The document that a snapshot means; none if its parts do not fit each other.
+fn unpack(snapshot: WholeSnapshot) -> Option<Replica> {
+    let WholeSnapshot { document, table, tail, read, .. } = snapshot;
+    let mut replica = Replica::empty(document);
+    if let Some(AppliedDocument { facts, heads }) = read {
+        let stamps: BTreeMap<_, _> = table.facts.iter().map(|row| ((row.actor, row.seq), row)).collect();
+        for fact in facts {
+            let row = stamps.get(&(fact.actor, fact.seq))?;
+            let hash = replica.next_hash(fact.actor, &fact.fact)?;
+            let placed = PlacedFact {
+                document,
+                actor: fact.actor,
+                seq: fact.seq,
+                hash,
+                fact: fact.fact,
+                opening: None,
+                origin: None,
+            };
+            replica.add_fact(FactRow { epoch: table.epoch(row.epoch)?, stamp: row.stamp, placed });
+        }
+        if *replica.chains() != heads {
+            return None;
+        }
+    }
+    for row in &table.events {
+        replica.add_event(EventRow { epoch: table.epoch(row.epoch)?, stamp: row.stamp, body: row.body.clone() });
+    }
+    for TailEntry { epoch, entry } in &tail {
+        let epoch = table.epoch(*epoch)?;
+        let Some(Entry { stamp, body }) = Entry::from_bytes(&entry.0) else { continue };
+        match body {
+            EntryBody::Fact(placed) if placed.document == document => {
+                replica.add_fact(FactRow { epoch, stamp, placed });
+            }
+            EntryBody::Fact(_) => return None,
+            body => {
+                replica.add_event(EventRow { epoch, stamp, body });
+            }
+        }
+    }
+    Some(replica)
+}

@@ -1,0 +1,100 @@
+//! The catalogue: what the device may see, compared with what it holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lockstep_protocol::cursor::Cursor;
+use lockstep_protocol::frame::{CatalogueConversation, Team};
+use lockstep_protocol::id::{ConversationId, DocumentId, DocumentKind};
+use lockstep_protocol::refusal::RefusalCode;
+use lockstep_protocol::snapshot::DocumentDigest;
+
+use crate::device::Device;
+use crate::effect::Notice;
+use crate::row::{BackfillRow, Write};
+
+impl Device {
+    /// The whole catalogue is there: rows, deletions, backfills and the cursor become durable together.
+    pub(crate) fn take_catalogue(
+        &mut self,
+        conversations: Vec<CatalogueConversation>,
+        team: Option<Team>,
+        end: Cursor,
+    ) {
+        if end.epoch != self.epoch() {
+            self.session.broken = true;
+            return;
+        }
+        let changed = self.meta.cursor.is_some_and(|cursor| cursor.epoch != end.epoch);
+        let listed: BTreeSet<ConversationId> = conversations.iter().map(|row| row.conversation.id).collect();
+        let unlisted = self.conversations.keys().filter(|id| !listed.contains(id));
+        for conversation in unlisted.copied().collect::<Vec<_>>() {
+            if changed {
+                self.lose(conversation);
+            } else {
+                self.forget(conversation, RefusalCode::ConversationUnknown);
+                self.notice(Notice::ConversationGone(conversation));
+            }
+        }
+        for row in &conversations {
+            self.take_listing(row);
+            self.compare(row, end, changed);
+        }
+        if let Some(team) = team {
+            let role = self.team.as_ref().map(|known| known.role);
+            if role.is_some_and(|role| role != team.role) {
+                self.notice(Notice::RoleChanged(team.role));
+            }
+            self.team = Some(team);
+            self.pending.team = true;
+            self.notice(Notice::TeamChanged);
+        }
+        self.meta.cursor = Some(end);
+        self.witness(end);
+        self.pending.meta = true;
+        self.catalogue_taken();
+        self.resend_marks();
+    }
+
+    /// What the hub says of a conversation.
+    pub(crate) fn take_listing(&mut self, listed: &CatalogueConversation) {
+        let row = self.conversation_row(listed.conversation.id);
+        row.conversation = listed.conversation.clone();
+        row.open_segment = listed.open_segment;
+        row.open_card = listed.open_card;
+        row.newest = row.newest.max(listed.newest);
+        row.lost = false;
+        for marker in &listed.markers {
+            self.marked(listed.conversation.id, *marker);
+        }
+        self.notice(Notice::ConversationChanged(listed.conversation.id));
+    }
+
+    /// Starts a backfill if any document differs.
+    fn compare(&mut self, listed: &CatalogueConversation, end: Cursor, changed: bool) {
+        let conversation = listed.conversation.id;
+        let theirs: BTreeMap<_, _> = listed.documents.iter().map(|row| (row.document, row.digest)).collect();
+        let range = DocumentId::segment(conversation, 0)..=DocumentId::card(conversation, u32::MAX);
+        let ours: BTreeMap<_, _> = self.documents.range(range).map(|(id, row)| (*id, row.digest)).collect();
+        let digest = |of: &BTreeMap<DocumentId, DocumentDigest>, id| of.get(id).copied().unwrap_or_default();
+        let differing: Vec<DocumentId> =
+            theirs.keys().chain(ours.keys()).filter(|id| digest(&theirs, id) != digest(&ours, id)).copied().collect();
+        let before_this = self.backfills.get(&conversation).is_some_and(|row| row.changed);
+        if differing.is_empty() {
+            if self.backfills.remove(&conversation).is_some() {
+                self.write(Write::BackfillGone(conversation));
+            }
+            return;
+        }
+        let segments = differing.iter().filter(|id| id.kind == DocumentKind::Segment).map(|id| id.number);
+        let top = segments.clone().max();
+        let cards = differing.iter().any(|id| id.kind == DocumentKind::Card);
+        let beyond = top.is_some_and(|top| top >= listed.open_segment);
+        self.begin_backfill(BackfillRow {
+            conversation,
+            grant: end.lsn,
+            before: if cards || beyond { None } else { top.map(|top| top + 1) },
+            floor: segments.min().unwrap_or(u32::MAX),
+            changed: changed || before_this,
+        });
+    }
+}

@@ -1,0 +1,250 @@
+//! Ranges of the log: everything in one, and the new cursor, become durable together.
+
+use lockstep_protocol::cursor::Cursor;
+use lockstep_protocol::directory::{Conversation, DirectoryEvent, Member};
+use lockstep_protocol::entry::{Entry, EntryBody, PlacedFact, Stamp};
+use lockstep_protocol::frame::Marker;
+use lockstep_protocol::id::{ConversationId, DocumentId, DocumentKind, Lsn, MessageId};
+use lockstep_protocol::refusal::RefusalCode;
+
+use crate::device::Device;
+use crate::effect::Notice;
+use crate::job::Range;
+use crate::planted::ClientBug;
+use crate::row::{BackfillRow, ConversationRow, EventRow, FactRow, Write};
+use crate::view::ViewEvent;
+
+impl Device {
+    /// Takes a range if it begins at the cursor.
+    pub(crate) fn take_range(&mut self, range: Range) {
+        let Range { from, cursor, entries, granted, revoked } = range;
+        let at = self.cursor_lsn();
+        let fits = at == Some(from) || (self.bug(ClientBug::EntriesOverHole) && at.is_some());
+        if !fits {
+            // A range that was sent before and covers nothing new does no harm; any other means a lost frame.
+            self.session.broken |= at.is_none_or(|at| cursor.lsn > at);
+            return;
+        }
+        if self.bug(ClientBug::CursorSavedBeforeApply) {
+            self.meta.cursor = Some(cursor);
+            self.pending.meta = true;
+            self.commit();
+        }
+        for entry in entries {
+            self.take_entry(entry);
+        }
+        for conversation in revoked {
+            self.forget(conversation, RefusalCode::ConversationUnknown);
+            self.notice(Notice::ConversationGone(conversation));
+        }
+        for grant in granted {
+            self.conversation_row(grant.conversation).lost = false;
+            self.unofferable.remove(&grant.conversation);
+            let changed = self.backfills.get(&grant.conversation).is_some_and(|row| row.changed);
+            self.begin_backfill(BackfillRow {
+                conversation: grant.conversation,
+                grant: grant.lsn,
+                before: None,
+                floor: 0,
+                changed,
+            });
+            self.notice(Notice::ConversationChanged(grant.conversation));
+        }
+        self.meta.cursor = Some(cursor);
+        self.witness(cursor);
+        self.pending.meta = true;
+    }
+
+    /// Keeps the farthest proof.
+    pub(crate) fn witness(&mut self, proof: Cursor) {
+        let behind = |known: &Cursor| known.epoch != proof.epoch || known.lsn < proof.lsn;
+        if proof.epoch == self.epoch() && self.meta.witness.as_ref().is_none_or(behind) {
+            self.meta.witness = Some(proof);
+            self.pending.meta = true;
+        }
+    }
+
+    fn take_entry(&mut self, entry: Entry) {
+        let Entry { stamp, body } = entry;
+        if let Some(conversation) = body.conversation()
+            && !self.conversations.contains_key(&conversation)
+            && !matches!(body, EntryBody::Directory(_))
+        {
+            // Visible without a grant in a range that was taken: fetch it like one.
+            self.conversation_row(conversation);
+            let grant = stamp.lsn;
+            self.begin_backfill(BackfillRow { conversation, grant, before: None, floor: 0, changed: false });
+        }
+        match body {
+            EntryBody::Fact(placed) => self.take_placed(stamp, placed),
+            EntryBody::Opened { document } => self.opened(document),
+            EntryBody::Resolved { .. } | EntryBody::Delivered { .. } => {
+                let epoch = self.epoch();
+                self.take_event(EventRow { epoch, stamp, body });
+            }
+            EntryBody::Marked { conversation, message, read } => {
+                self.marked(conversation, Marker { member: stamp.member, message, read });
+            }
+            EntryBody::Directory(event) => self.take_directory(event),
+        }
+    }
+
+    /// A fact of the log: new, one's own that is thereby confirmed, or proof that one's own chain was forked.
+    fn take_placed(&mut self, stamp: Stamp, placed: PlacedFact) {
+        let document = placed.document;
+        let known =
+            self.replicas.get(&document).is_some_and(|row| row.replica.fact(placed.actor, placed.seq).is_some());
+        if known {
+            return;
+        }
+        if let Some(row) = self.outbox.at(document, placed.actor, placed.seq) {
+            if row.hash == placed.hash {
+                let order = row.order;
+                self.confirm(order, stamp, Some(placed));
+                return;
+            }
+            self.forked(document);
+        } else if self.is_own(document, &placed) {
+            self.forked(document);
+        }
+        let epoch = self.epoch();
+        self.take_fact(FactRow { epoch, stamp, placed });
+    }
+
+    fn is_own(&self, document: DocumentId, placed: &PlacedFact) -> bool {
+        self.documents.get(&document).and_then(|row| row.own).is_some_and(|own| own.actor == placed.actor)
+    }
+
+    /// The hub writes into this segment or card from now on.
+    pub(crate) fn opened(&mut self, document: DocumentId) {
+        let row = self.conversation_row(document.conversation);
+        match document.kind {
+            DocumentKind::Segment => row.open_segment = row.open_segment.max(document.number),
+            DocumentKind::Card => row.open_card = row.open_card.max(document.number),
+        }
+    }
+
+    /// The row of a conversation, made if there is none.
+    pub(crate) fn conversation_row(&mut self, id: ConversationId) -> &mut ConversationRow {
+        self.pending.conversations.insert(id);
+        self.conversations.entry(id).or_insert_with(|| ConversationRow {
+            conversation: Conversation { id, customer: String::new(), service: None, assigned: Vec::new() },
+            open_segment: 0,
+            open_card: 0,
+            newest: Lsn::ZERO,
+            markers: Vec::new(),
+            unsent_mark: None,
+            lost: false,
+        })
+    }
+
+    /// A read position: a max-register by LSN.
+    pub(crate) fn marked(&mut self, conversation: ConversationId, marker: Marker) {
+        let own = self.meta.member == Some(marker.member);
+        let row = self.conversation_row(conversation);
+        match row.markers.binary_search_by_key(&marker.member, |known| known.member) {
+            Ok(at) if row.markers[at].read < marker.read => row.markers[at] = marker,
+            Ok(_) => {}
+            Err(at) => row.markers.insert(at, marker),
+        }
+        if own && row.unsent_mark.is_some_and(|message| message <= marker.message) {
+            row.unsent_mark = None;
+        }
+        let markers = row.markers.clone();
+        if self.screen.is_open(conversation) {
+            self.out.push(crate::effect::Effect::View(ViewEvent::Markers { conversation, markers }));
+        }
+    }
+
+    /// The member has read up to a message.
+    pub(crate) fn mark_read(&mut self, conversation: ConversationId, message: MessageId) -> bool {
+        if self.conversations.get(&conversation).is_none_or(|row| row.lost) {
+            return false;
+        }
+        let member = self.meta.member;
+        let row = self.conversation_row(conversation);
+        let read = row.markers.iter().find(|marker| Some(marker.member) == member);
+        let newer = read.is_none_or(|marker| marker.message < message);
+        if newer && row.unsent_mark.is_none_or(|unsent| unsent < message) {
+            row.unsent_mark = Some(message);
+            self.send_mark(conversation, message);
+        }
+        true
+    }
+
+    fn take_directory(&mut self, event: DirectoryEvent) {
+        if let Some(conversation) = event.conversation() {
+            match event {
+                DirectoryEvent::ConversationOpened(info) => self.conversation_row(conversation).conversation = info,
+                DirectoryEvent::Assigned { member, .. } => {
+                    let assigned = &mut self.conversation_row(conversation).conversation.assigned;
+                    if let Err(at) = assigned.binary_search(&member) {
+                        assigned.insert(at, member);
+                    }
+                }
+                DirectoryEvent::Unassigned { member, .. } => {
+                    self.conversation_row(conversation).conversation.assigned.retain(|other| *other != member);
+                }
+                _ => {}
+            }
+            self.notice(Notice::ConversationChanged(conversation));
+            return;
+        }
+        let own = self.meta.member;
+        let Some(team) = &mut self.team else { return };
+        let mut role = team.role;
+        match event {
+            DirectoryEvent::MemberAdded(member) => put_member(&mut team.members, member),
+            DirectoryEvent::RoleChanged { member, role: new } => {
+                team.members.iter_mut().filter(|known| known.id == member).for_each(|known| known.role = new);
+                role = if own == Some(member) { new } else { role };
+            }
+            DirectoryEvent::MemberRemoved { member } => team.members.retain(|known| known.id != member),
+            DirectoryEvent::PolicyChanged(policy) => team.policy = policy,
+            _ => return,
+        }
+        let promoted = team.role != role;
+        team.role = role;
+        self.pending.team = true;
+        self.notice(Notice::TeamChanged);
+        if promoted {
+            self.notice(Notice::RoleChanged(role));
+        }
+    }
+
+    /// Deletes the local copy of a conversation; what was written here and not sent moves to "not sent".
+    pub(crate) fn forget(&mut self, conversation: ConversationId, code: RefusalCode) {
+        self.drop_unsent(conversation, code.number());
+        self.conversations.remove(&conversation);
+        self.backfills.remove(&conversation);
+        self.stale.remove(&conversation);
+        let range = DocumentId::segment(conversation, 0)..=DocumentId::card(conversation, u32::MAX);
+        let documents: Vec<_> = self.documents.range(range).map(|(id, _)| *id).collect();
+        for document in documents {
+            self.documents.remove(&document);
+            self.replicas.remove(&document);
+        }
+        self.write(Write::Forget(conversation));
+        self.close_view(conversation);
+    }
+
+    /// Moves everything unsent of a conversation to "not sent".
+    pub(crate) fn drop_unsent(&mut self, conversation: ConversationId, code: u16) {
+        let orders: Vec<u64> = self.outbox.of_conversation(conversation).map(|row| row.order).collect();
+        for order in orders {
+            self.give_up(order, code);
+        }
+        let resolves = self.resolves.values().filter(|(row, _)| row.conversation == conversation);
+        for order in resolves.map(|(row, _)| row.order).collect::<Vec<_>>() {
+            self.resolves.remove(&order);
+            self.write(Write::ResolveGone(order));
+        }
+    }
+}
+
+fn put_member(members: &mut Vec<Member>, member: Member) {
+    match members.binary_search_by_key(&member.id, |known| known.id) {
+        Ok(at) => members[at] = member,
+        Err(at) => members.insert(at, member),
+    }
+}

@@ -1,0 +1,274 @@
+//! Open views: what changed is worked out once a turn, message by message, and told as positions in an ordered list.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lockstep_protocol::change::ChainHead;
+use lockstep_protocol::content::Content;
+use lockstep_protocol::fact::Fact;
+use lockstep_protocol::id::{ActorId, ChangeHash, ConversationId, DocumentId, DocumentKind, MessageId};
+
+use crate::device::Device;
+use crate::effect::{Apply, Effect, JobId, Notice};
+use crate::input::{ApplyFailure, ChainFact};
+use crate::replica::Replica;
+use crate::view::{MessageView, ViewEvent};
+
+/// What is shown, and what may have changed since it was.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Screen {
+    views: BTreeMap<ConversationId, OpenView>,
+    touched: BTreeMap<ConversationId, Touched>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Touched {
+    messages: BTreeSet<MessageId>,
+    documents: BTreeSet<DocumentId>,
+    /// A document came into memory or went: every message is looked at.
+    all: bool,
+}
+
+/// One open view.
+#[derive(Clone, Debug)]
+struct OpenView {
+    /// The oldest segment shown.
+    oldest: u32,
+    shown: BTreeMap<MessageId, MessageView>,
+    card: (Vec<(String, String)>, Vec<String>),
+    live: BTreeMap<DocumentId, Live>,
+}
+
+/// A materialised document, as the worker has it.
+#[derive(Clone, Debug, Default)]
+struct Live {
+    changes: BTreeMap<(ActorId, u32), ChangeHash>,
+    heads: BTreeMap<ActorId, ChainHead>,
+    job: Option<JobId>,
+    /// It could not be built even from its facts.
+    broken: bool,
+}
+
+impl Screen {
+    pub(crate) fn is_open(&self, conversation: ConversationId) -> bool {
+        self.views.contains_key(&conversation)
+    }
+}
+
+impl Device {
+    /// Something about a document changed: one message, or (none) anything.
+    pub(crate) fn touch(&mut self, document: DocumentId, message: Option<MessageId>) {
+        if !self.screen.is_open(document.conversation) {
+            return;
+        }
+        let touched = self.screen.touched.entry(document.conversation).or_default();
+        touched.documents.insert(document);
+        match message {
+            Some(message) => {
+                touched.messages.insert(message);
+            }
+            None => touched.all = true,
+        }
+    }
+
+    /// Whether a view shows a document.
+    pub(crate) fn shows(&self, document: DocumentId) -> bool {
+        self.screen.views.get(&document.conversation).is_some_and(|view| match document.kind {
+            DocumentKind::Segment => document.number >= view.oldest,
+            DocumentKind::Card => true,
+        })
+    }
+
+    pub(crate) fn open_view(&mut self, conversation: ConversationId) {
+        let oldest = self.open_document(conversation, DocumentKind::Segment).number;
+        let view = OpenView { oldest, shown: BTreeMap::new(), card: Default::default(), live: BTreeMap::new() };
+        self.screen.views.entry(conversation).or_insert(view);
+        let shown: BTreeMap<_, _> =
+            self.view_messages(conversation).into_iter().map(|message| (message.id, message)).collect();
+        let messages = shown.values().cloned().collect();
+        if let Some(view) = self.screen.views.get_mut(&conversation) {
+            view.shown = shown;
+        }
+        self.out.push(Effect::View(ViewEvent::Opened { conversation, messages }));
+        let markers = self.conversations.get(&conversation).map(|row| row.markers.clone()).unwrap_or_default();
+        if !markers.is_empty() {
+            self.out.push(Effect::View(ViewEvent::Markers { conversation, markers }));
+        }
+        if let Some(holder) = self.lease(conversation) {
+            self.out.push(Effect::View(ViewEvent::Lease { conversation, holder: Some(holder) }));
+        }
+        self.touch(DocumentId::card(conversation, 0), None);
+    }
+
+    pub(crate) fn close_view(&mut self, conversation: ConversationId) {
+        self.screen.touched.remove(&conversation);
+        if let Some(view) = self.screen.views.remove(&conversation) {
+            for document in view.live.into_keys() {
+                self.out.push(Effect::Apply(Apply::Drop { document }));
+            }
+            self.out.push(Effect::View(ViewEvent::Closed { conversation }));
+        }
+    }
+
+    /// The next older segment of an open view that is held here.
+    pub(crate) fn next_older(&self, conversation: ConversationId) -> Option<DocumentId> {
+        let oldest = self.screen.views.get(&conversation)?.oldest;
+        let older = DocumentId::segment(conversation, 0)..DocumentId::segment(conversation, oldest);
+        self.documents.range(older).next_back().map(|(id, _)| *id)
+    }
+
+    /// Shows one older segment. What is not held here yet comes with the conversation's backfill, which an open view
+    /// puts first.
+    pub(crate) fn show_older(&mut self, conversation: ConversationId) {
+        let next = self.next_older(conversation);
+        if let Some(view) = self.screen.views.get_mut(&conversation) {
+            let number = next.map(|document| document.number);
+            view.oldest = number.unwrap_or_else(|| view.oldest.saturating_sub(1));
+            let document = DocumentId::segment(conversation, view.oldest);
+            self.touch(document, None);
+        }
+    }
+
+    fn shown_replicas(&self, conversation: ConversationId, oldest: u32) -> Vec<&Replica> {
+        let segments = DocumentId::segment(conversation, oldest)..=DocumentId::segment(conversation, u32::MAX);
+        self.replicas.range(segments).map(|(_, loaded)| &loaded.replica).collect()
+    }
+
+    fn view_messages(&self, conversation: ConversationId) -> Vec<MessageView> {
+        let Some(view) = self.screen.views.get(&conversation) else { return Vec::new() };
+        let replicas = self.shown_replicas(conversation, view.oldest);
+        let pending: Vec<_> = self.outbox.of_conversation(conversation).collect();
+        let resolves: Vec<_> = self.resolves.values().map(|(row, _)| row).collect();
+        crate::message::messages(&replicas, &pending, &resolves)
+    }
+
+    /// Tells open views what changed in this turn.
+    pub(crate) fn paint(&mut self) {
+        for (conversation, touched) in core::mem::take(&mut self.screen.touched) {
+            self.paint_messages(conversation, &touched);
+            self.paint_card(conversation);
+            self.materialise(conversation, &touched);
+        }
+    }
+
+    fn paint_messages(&mut self, conversation: ConversationId, touched: &Touched) {
+        let Some(view) = self.screen.views.get(&conversation) else { return };
+        let mut changes: BTreeMap<MessageId, Option<MessageView>> = BTreeMap::new();
+        if touched.all {
+            changes.extend(view.shown.keys().map(|id| (*id, None)));
+            changes.extend(self.view_messages(conversation).into_iter().map(|message| (message.id, Some(message))));
+        }
+        let replicas = self.shown_replicas(conversation, view.oldest);
+        for id in &touched.messages {
+            changes.entry(*id).or_insert_with(|| {
+                let resolves = self.resolves.values().map(|(row, _)| row);
+                crate::message::message(&replicas, self.outbox.of_conversation(conversation), resolves, *id)
+            });
+        }
+        let Some(view) = self.screen.views.get_mut(&conversation) else { return };
+        for (id, message) in changes {
+            let at = view.shown.range(..id).count();
+            let event = match (message, view.shown.contains_key(&id)) {
+                (Some(message), true) if view.shown[&id] == message => continue,
+                (Some(message), known) => {
+                    view.shown.insert(id, message.clone());
+                    if known {
+                        ViewEvent::Changed { conversation, at, message }
+                    } else {
+                        ViewEvent::Inserted { conversation, at, message }
+                    }
+                }
+                (None, true) => {
+                    view.shown.remove(&id);
+                    ViewEvent::Removed { conversation, at }
+                }
+                (None, false) => continue,
+            };
+            self.out.push(Effect::View(event));
+        }
+    }
+
+    fn paint_card(&mut self, conversation: ConversationId) {
+        let mut content = Content::default();
+        let cards = DocumentId::card(conversation, 0)..=DocumentId::card(conversation, u32::MAX);
+        for (_, loaded) in self.replicas.range(cards) {
+            loaded.replica.facts().for_each(|held| content.add(&held.row.placed.fact));
+        }
+        let pending = self.outbox.of_conversation(conversation).map(|row| &row.fact);
+        pending
+            .filter(|fact| matches!(fact, Fact::Field { .. } | Fact::Label { .. }))
+            .for_each(|fact| content.add(fact));
+        let fields: Vec<_> = content.fields.into_iter().map(|(name, (_, value))| (name, value)).collect();
+        let labels: Vec<_> = content.labels.into_iter().filter(|(_, (_, on))| *on).map(|(label, _)| label).collect();
+        let Some(view) = self.screen.views.get_mut(&conversation) else { return };
+        if view.card != (fields.clone(), labels.clone()) {
+            view.card = (fields.clone(), labels.clone());
+            self.out.push(Effect::View(ViewEvent::Card { conversation, fields, labels }));
+        }
+    }
+
+    /// Keeps the materialised documents of an open view up to date: new facts are added, any other change means to
+    /// build anew.
+    fn materialise(&mut self, conversation: ConversationId, touched: &Touched) {
+        let shown: Vec<DocumentId> =
+            self.replicas.keys().filter(|id| id.conversation == conversation && self.shows(**id)).copied().collect();
+        for document in shown {
+            if touched.all || touched.documents.contains(&document) {
+                self.materialise_document(document, false);
+            }
+        }
+    }
+
+    fn materialise_document(&mut self, document: DocumentId, anew: bool) {
+        let replica = &self.replicas[&document].replica;
+        let changes = replica.changes(self.outbox.of(document));
+        let heads = replica.heads(self.outbox.of(document));
+        let Some(view) = self.screen.views.get(&document.conversation) else { return };
+        let live = view.live.get(&document);
+        if live.is_some_and(|live| live.heads == heads) && !anew {
+            return;
+        }
+        let extends = |live: &&Live| {
+            !anew && live.changes.iter().all(|(key, hash)| changes.get(key).is_some_and(|(now, _)| now == hash))
+        };
+        let known = live.filter(extends).map(|live| &live.changes);
+        let fresh = changes.iter().filter(|(key, _)| known.is_none_or(|known| !known.contains_key(key)));
+        let facts: Vec<ChainFact> = fresh
+            .map(|((actor, seq), (_, fact))| ChainFact { actor: *actor, seq: *seq, fact: (*fact).clone() })
+            .collect();
+        let extended = known.is_some();
+        let changes = changes.iter().map(|(key, (hash, _))| (*key, *hash)).collect();
+        let job = self.job();
+        let live = Live { changes, heads: heads.clone(), job: Some(job), broken: anew };
+        if let Some(view) = self.screen.views.get_mut(&document.conversation) {
+            view.live.insert(document, live);
+        }
+        let apply = if extended {
+            Apply::Extend { job, document, facts, heads }
+        } else {
+            Apply::Build { job, document, facts, heads }
+        };
+        self.out.push(Effect::Apply(apply));
+    }
+
+    /// A worker built or extended a materialised document, or could not: then it is built anew, once.
+    pub(crate) fn live_applied(
+        &mut self,
+        job: JobId,
+        document: DocumentId,
+        outcome: Result<BTreeMap<ActorId, ChainHead>, ApplyFailure>,
+    ) {
+        let view = self.screen.views.get_mut(&document.conversation);
+        let Some(live) = view.and_then(|view| view.live.get_mut(&document)) else { return };
+        if live.job != Some(job) {
+            return;
+        }
+        live.job = None;
+        if outcome.is_ok_and(|heads| heads == live.heads) {
+            live.broken = false;
+        } else if live.broken || !self.replicas.contains_key(&document) {
+            self.notice(Notice::DocumentBroken(document));
+        } else {
+            self.materialise_document(document, true);
+        }
+    }
+}

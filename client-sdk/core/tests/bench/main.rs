@@ -1,0 +1,10 @@
+//! Scripts that drive one device by hand: each word is an input, each line of the answer what the device wanted.
+//!
+//! The hub here knows no rules: the script says what it answers. Documents are `s0`, `s1` … and `c0`; messages go by
+//! their text. `;` separates steps.
+
+mod script;
+
+mod epoch;
+mod online;
+mod refusals;
