@@ -58,3 +58,60 @@ fn newest<K: Ord, V: Ord + Clone>(map: &mut BTreeMap<K, (FactId, V)>, key: K, id
         map.insert(key, (id, value.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fact::Direction;
+
+    const TIME_MS: u64 = 1_790_000_000_000;
+
+    fn id(number: u128) -> FactId {
+        FactId::from_parts(TIME_MS, number)
+    }
+
+    #[test]
+    fn the_highest_ulid_wins_in_any_order() {
+        let message = Message {
+            id: MessageId::from_parts(TIME_MS, 1),
+            by: MemberId(1),
+            dir: Direction::Note,
+            kind: "text".into(),
+            body: "written".into(),
+            seen: None,
+            re: None,
+            media: None,
+            src: None,
+        };
+        let (at, by) = (message.id, MemberId(2));
+        let mut facts = vec![
+            Fact::Message(message),
+            Fact::Edit { message: at, id: id(2), body: "edited".into() },
+            Fact::Edit { message: at, id: id(1), body: "edited before".into() },
+            Fact::Retraction { message: at, id: id(3), reason: String::new() },
+            Fact::Reaction { message: at, by, id: id(4), emoji: "👍".into() },
+            Fact::Reaction { message: at, by, id: id(5), emoji: String::new() },
+            Fact::Field { name: "phone".into(), id: id(7), value: "2".into() },
+            Fact::Field { name: "phone".into(), id: id(6), value: "1".into() },
+            Fact::Label { label: "vip".into(), id: id(8), on: true },
+            Fact::Label { label: "vip".into(), id: id(9), on: false },
+        ];
+        for _ in 0..facts.len() {
+            facts.rotate_left(1);
+            let mut content = Content::default();
+            facts.iter().for_each(|fact| content.add(fact));
+            assert_eq!(content.body(at), Some("edited"));
+            assert_eq!(content.retractions[&at], (id(3), String::new()));
+            assert_eq!(content.reactions[&(at, by)], (id(5), String::new()));
+            assert_eq!(content.fields["phone"], (id(7), "2".to_owned()));
+            assert_eq!(content.labels["vip"], (id(9), false));
+        }
+    }
+
+    #[test]
+    fn a_body_needs_its_message() {
+        let mut content = Content::default();
+        content.add(&Fact::Edit { message: MessageId::default(), id: id(1), body: "edited".into() });
+        assert_eq!(content.body(MessageId::default()), None);
+    }
+}

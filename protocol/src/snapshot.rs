@@ -89,3 +89,41 @@ impl Table {
         self.epochs.get(index as usize).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::Delivery;
+    use crate::id::{ConversationId, DocumentId, MessageId};
+
+    #[test]
+    fn a_digest_does_not_depend_on_order_and_takes_back() {
+        let hashes = [ChangeHash([1; 32]), ChangeHash([2; 32])];
+        let event = EntryBody::Delivered {
+            document: DocumentId::segment(ConversationId([3; 16]), 0),
+            message: MessageId([4; 16]),
+            delivery: Delivery::Sent,
+        };
+        let (mut one, mut other) = (DocumentDigest::default(), DocumentDigest::default());
+        one.toggle_fact(&hashes[0]);
+        one.toggle_event(&event);
+        one.toggle_fact(&hashes[1]);
+        other.toggle_fact(&hashes[1]);
+        other.toggle_fact(&hashes[0]);
+        assert_ne!(one, other);
+        other.toggle_event(&event);
+        assert_eq!(one, other);
+        hashes.iter().for_each(|hash| one.toggle_fact(hash));
+        one.toggle_event(&event);
+        assert_eq!(one, DocumentDigest::default());
+    }
+
+    #[test]
+    fn a_table_names_each_epoch_once() {
+        let mut table = Table::default();
+        let indexes = [5, 6, 5].map(|byte| table.epoch_index(Epoch([byte; 16])));
+        assert_eq!(indexes, [0, 1, 0]);
+        assert_eq!(table.epoch(1), Some(Epoch([6; 16])));
+        assert_eq!(table.epoch(2), None);
+    }
+}

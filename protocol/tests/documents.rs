@@ -21,6 +21,7 @@ use lockstep_protocol::refusal::RefusalCode;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
+use support::bodies::Life;
 use support::source::Source;
 use support::{bodies, history};
 
@@ -50,7 +51,12 @@ proptest! {
 
     #[test]
     fn documents_merge_in_any_order_and_survive_saving(bytes in vec(any::<u8>(), 0..2500)) {
-        bodies::fact_apply(&bytes);
+        let mut source = Source::new(&bytes);
+        let order = source.array();
+        let (kind, facts) = history::history(&mut source, 64);
+        let life = Life::new(kind, &facts);
+        life.all(order);
+        bodies::stock_reads_every_fact(life.whole.automerge(), &facts);
     }
 }
 
@@ -218,7 +224,7 @@ fn long_chains_and_many_actors() {
             history::authored(DocumentKind::Segment, &facts),
             "{name}"
         );
-        bodies::whole_document_life(DocumentKind::Segment, &facts, *b"anyorder");
+        Life::new(DocumentKind::Segment, &facts).all(*b"anyorder");
     }
 }
 
@@ -228,7 +234,7 @@ fn a_key_written_twice_breaks_no_document() {
     let fact =
         |value: &str| Fact::Field { name: "name".into(), id: FactId::from_parts(1 << 41, 1), value: value.into() };
     let place = |actor, seq, value| ChainFact { actor: ActorId([actor; 16]), seq, fact: fact(value) };
-    bodies::whole_document_life(DocumentKind::Card, &[place(1, 1, "a"), place(1, 2, "b"), place(2, 1, "c")], [1; 8]);
+    Life::new(DocumentKind::Card, &[place(1, 1, "a"), place(1, 2, "b"), place(2, 1, "c")]).all([1; 8]);
 }
 
 #[test]

@@ -36,6 +36,9 @@ impl Device {
             }
         }
         for row in &conversations {
+            if changed {
+                self.reset_markers(row.conversation.id, &row.markers);
+            }
             self.take_listing(row);
             self.compare(row, end, changed);
         }

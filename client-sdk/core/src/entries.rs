@@ -8,7 +8,7 @@ use lockstep_protocol::id::{ConversationId, DocumentId, DocumentKind, Lsn, Messa
 use lockstep_protocol::refusal::RefusalCode;
 
 use crate::device::Device;
-use crate::effect::Notice;
+use crate::effect::{Effect, Notice};
 use crate::job::Range;
 use crate::planted::ClientBug;
 use crate::row::{BackfillRow, ConversationRow, EventRow, FactRow, Write};
@@ -66,14 +66,16 @@ impl Device {
 
     fn take_entry(&mut self, entry: Entry) {
         let Entry { stamp, body } = entry;
-        if let Some(conversation) = body.conversation()
-            && !self.conversations.contains_key(&conversation)
-            && !matches!(body, EntryBody::Directory(_))
-        {
-            // Visible without a grant in a range that was taken: fetch it like one.
-            self.conversation_row(conversation);
-            let grant = stamp.lsn;
-            self.begin_backfill(BackfillRow { conversation, grant, before: None, floor: 0, changed: false });
+        let visible = |id: &ConversationId| self.conversations.get(id).is_some_and(|row| !row.lost);
+        match body.conversation().filter(|id| !visible(id)) {
+            Some(_) if matches!(body, EntryBody::Marked { .. }) => return,
+            Some(conversation) if !matches!(body, EntryBody::Directory(_)) => {
+                // Visible without a grant, in a range that was taken: fetch it like one.
+                self.conversation_row(conversation).lost = false;
+                let grant = stamp.lsn;
+                self.begin_backfill(BackfillRow { conversation, grant, before: None, floor: 0, changed: false });
+            }
+            _ => {}
         }
         match body {
             EntryBody::Fact(placed) => self.take_placed(stamp, placed),
@@ -142,18 +144,37 @@ impl Device {
     pub(crate) fn marked(&mut self, conversation: ConversationId, marker: Marker) {
         let own = self.meta.member == Some(marker.member);
         let row = self.conversation_row(conversation);
-        match row.markers.binary_search_by_key(&marker.member, |known| known.member) {
-            Ok(at) if row.markers[at].read < marker.read => row.markers[at] = marker,
+        let known = row.markers.binary_search_by_key(&marker.member, |known| known.member);
+        let newer = known.map_or(true, |at| row.markers[at].read < marker.read);
+        match known {
+            Ok(at) if newer => row.markers[at] = marker,
             Ok(_) => {}
             Err(at) => row.markers.insert(at, marker),
         }
         if own && row.unsent_mark.is_some_and(|message| message <= marker.message) {
             row.unsent_mark = None;
         }
-        let markers = row.markers.clone();
-        if self.screen.is_open(conversation) {
-            self.out.push(crate::effect::Effect::View(ViewEvent::Markers { conversation, markers }));
+        if newer {
+            self.show_markers(conversation);
         }
+    }
+
+    fn show_markers(&mut self, conversation: ConversationId) {
+        if let Some(row) = self.conversations.get(&conversation).filter(|_| self.screen.is_open(conversation)) {
+            let markers = row.markers.clone();
+            self.out.push(Effect::View(ViewEvent::Markers { conversation, markers }));
+        }
+    }
+
+    /// A new epoch's read positions: older ones count no more, but one's own is told to the hub again.
+    pub(crate) fn reset_markers(&mut self, conversation: ConversationId, markers: &[Marker]) {
+        let member = self.meta.member;
+        let own = |markers: &[Marker]| markers.iter().find(|row| Some(row.member) == member).map(|row| row.message);
+        let row = self.conversation_row(conversation);
+        let lost = own(&row.markers).filter(|message| own(markers).is_none_or(|known| known < *message));
+        row.unsent_mark = row.unsent_mark.max(lost);
+        row.markers = markers.to_vec();
+        self.show_markers(conversation);
     }
 
     /// The member has read up to a message.
@@ -174,18 +195,20 @@ impl Device {
 
     fn take_directory(&mut self, event: DirectoryEvent) {
         if let Some(conversation) = event.conversation() {
-            match event {
-                DirectoryEvent::ConversationOpened(info) => self.conversation_row(conversation).conversation = info,
-                DirectoryEvent::Assigned { member, .. } => {
-                    let assigned = &mut self.conversation_row(conversation).conversation.assigned;
-                    if let Err(at) = assigned.binary_search(&member) {
-                        assigned.insert(at, member);
+            if let DirectoryEvent::ConversationOpened(info) = event {
+                self.conversation_row(conversation).conversation = info;
+            } else if let Some(row) = self.conversations.get_mut(&conversation) {
+                let assigned = &mut row.conversation.assigned;
+                match event {
+                    DirectoryEvent::Assigned { member, .. } => {
+                        if let Err(at) = assigned.binary_search(&member) {
+                            assigned.insert(at, member);
+                        }
                     }
+                    DirectoryEvent::Unassigned { member, .. } => assigned.retain(|other| *other != member),
+                    _ => {}
                 }
-                DirectoryEvent::Unassigned { member, .. } => {
-                    self.conversation_row(conversation).conversation.assigned.retain(|other| *other != member);
-                }
-                _ => {}
+                self.pending.conversations.insert(conversation);
             }
             self.notice(Notice::ConversationChanged(conversation));
             return;
@@ -224,6 +247,7 @@ impl Device {
             self.documents.remove(&document);
             self.replicas.remove(&document);
         }
+        self.drop_offers(conversation);
         self.write(Write::Forget(conversation));
         self.close_view(conversation);
     }

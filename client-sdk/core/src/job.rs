@@ -17,6 +17,9 @@ use crate::replica::Replica;
 /// Rows that could not be read are asked for again after this long.
 const LOAD_AGAIN_MS: u64 = 1_000;
 
+/// Acts whose transactions may be on their way into the store; beyond, an act is answered `Busy`.
+const UNDURABLE_MAX: usize = 4_096;
+
 /// One piece of work.
 #[derive(Clone, Debug)]
 pub(crate) enum Job {
@@ -50,7 +53,7 @@ impl Device {
     /// A member did something: it waits behind what came before.
     pub(crate) fn acted(&mut self, request: Request, act: Act) {
         let waiting = self.jobs.iter().filter(|job| matches!(job, Job::Act(..))).count();
-        if waiting >= self.config.waiting_max {
+        if waiting >= self.config.waiting_max || self.done.len() >= UNDURABLE_MAX {
             self.out.push(Effect::ActDone { request, outcome: ActOutcome::Busy });
         } else {
             self.jobs.push_back(Job::Act(request, act));

@@ -159,6 +159,15 @@ impl Device {
         }
     }
 
+    /// What was kept of a conversation for the hub is deleted with it when the right to see it ends.
+    pub(crate) fn drop_offers(&mut self, conversation: ConversationId) {
+        let keys = self.offers.conversations.get(&conversation).cloned().unwrap_or_default();
+        for key in keys {
+            self.offers.remove(&key);
+            self.write(Write::OfferGone(key));
+        }
+    }
+
     /// Offers what may be offered: one frame at a time, in the order in which the hub had it.
     pub(crate) fn send_offers(&mut self) {
         let asked = self.questions.values().any(|question| matches!(question, Question::Offer(_)));

@@ -252,7 +252,7 @@ impl Device {
         match refusal.class() {
             RefusalClass::Again => match (refusal.known(), refusal.next) {
                 (Some(RefusalCode::Gap), Some(next)) if next < push.seq && next > 0 => self.resend(push, next),
-                (Some(RefusalCode::Gap), _) => self.rewrite_all(document),
+                (Some(RefusalCode::Gap), _) if !self.bug(ClientBug::EpochKeepsNonces) => self.rewrite_all(document),
                 _ => self.pause_push(document, refusal.retry_after_ms),
             },
             RefusalClass::Rewrite => self.rewrite_refused(document, row, &refusal),

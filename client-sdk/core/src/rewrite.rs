@@ -126,6 +126,9 @@ impl Device {
                 }
                 self.rewrite_all(document);
             }
+            (Some(RefusalCode::Forked), _) if self.bug(ClientBug::OwnForkIgnored) => {
+                self.pause_push(document, refusal.retry_after_ms);
+            }
             (Some(RefusalCode::Forked), _) => self.rewrite_all(document),
             (None, _) => {
                 // A reason that this version does not know: the same under a new chain, but not at once.
@@ -248,8 +251,11 @@ impl Device {
             self.document(document).own = None;
             return;
         }
+        // A message can be retracted once a member: it is, whoever came first. And what stands already word for word,
+        // by an abandoned chain of this device, needs no second place.
+        let taken = matches!(known, Some(RefusalCode::KeyTaken | RefusalCode::MessageIdTaken));
         let retracted = matches!(refused.fact, Fact::Retraction { .. }) && known == Some(RefusalCode::KeyTaken);
-        if retracted {
+        if retracted || (taken && self.stands(refused)) {
             self.drop_fact(refused.order);
         } else {
             let about: Vec<u64> = match &refused.fact {
@@ -265,6 +271,14 @@ impl Device {
             about.into_iter().for_each(|order| self.give_up(order, code));
         }
         self.rewrite_all(document);
+    }
+
+    /// Whether a stamped fact in memory is the same as a pending one.
+    fn stands(&self, row: &OutboxRow) -> bool {
+        let conversation = row.document.conversation;
+        let range = DocumentId::segment(conversation, 0)..=DocumentId::card(conversation, u32::MAX);
+        let mut replicas = self.replicas.range(range);
+        replicas.any(|(_, loaded)| loaded.replica.facts().any(|held| held.row.placed.fact == row.fact))
     }
 
     /// A new ULID's bytes, by the corrected clock.

@@ -25,6 +25,8 @@ const RETENTION_LOOKS: u64 = 16;
 pub(crate) struct Compaction {
     /// Worth compacting.
     pub(crate) due: BTreeSet<DocumentId>,
+    /// Worth compacting once their entries in flight are durable.
+    in_flight: BTreeSet<DocumentId>,
     /// Under way, each with its tail at the start and whether it is a rebuild.
     running: BTreeMap<DocumentId, (u32, bool)>,
     /// Given up until the hub starts again.
@@ -57,19 +59,21 @@ impl Hub {
         if !self.is_ready() {
             return;
         }
-        // Each is looked at once: one with entries in flight becomes due again.
-        for document in std::mem::take(&mut self.compaction.due) {
-            let is_running = self.compaction.running.contains_key(&document);
-            if is_running || self.compaction.running.len() >= COMPACTING_MAX {
-                self.compaction.due.insert(document);
-                continue;
-            }
-            if self.compaction.given_up.contains(&document) {
+        while self.compaction.running.len() < COMPACTING_MAX {
+            let Some(document) = self.compaction.due.pop_first() else { return };
+            if self.compaction.given_up.contains(&document) || self.compaction.running.contains_key(&document) {
                 continue;
             }
             self.compaction.running.insert(document, (0, false));
             self.enqueue(document.conversation, Work::Compact(document), effects);
         }
+    }
+
+    /// Looks again at documents that had entries in flight.
+    pub(crate) fn compact_after_commit(&mut self, effects: &mut Vec<Effect>) {
+        let mut in_flight = std::mem::take(&mut self.compaction.in_flight);
+        self.compaction.due.append(&mut in_flight);
+        self.compact_due(effects);
     }
 
     /// Hands a document to a worker, if there is anything to compact and nothing of it is in flight.
@@ -81,7 +85,7 @@ impl Hub {
         };
         if state.row.newest > self.log.committed {
             self.compaction.running.remove(&document);
-            self.compaction.due.insert(document);
+            self.compaction.in_flight.insert(document);
             return;
         }
         let rebuild = self.compaction.rebuild.remove(&document);

@@ -14,7 +14,7 @@ use lockstep_protocol::limits;
 use crate::commands::apply_to;
 use crate::conversation::{Committed, Presence};
 use crate::effect::{Effect, Ticket};
-use crate::hub::{Hub, Waiter};
+use crate::hub::{Hub, INDEX_ROWS_MAX, Waiter};
 use crate::input::SessionId;
 use crate::log::InFlight;
 use crate::planted::HubBug;
@@ -64,10 +64,12 @@ impl Hub {
             }
         }
         for conversation in entries.iter().filter_map(|entry| entry.conversation) {
+            let committed = self.log.committed;
             if let Some(slot) = self.conversations.get_mut(&conversation)
-                && slot.newest <= self.log.committed
+                && slot.newest <= committed
             {
                 slot.committed = Committed::Same;
+                slot.trim(INDEX_ROWS_MAX, committed);
             }
         }
         self.answer_waiters(effects);
@@ -76,7 +78,7 @@ impl Hub {
             // Whatever asked before was refused with Busy and comes again.
             self.compaction.wake();
         }
-        self.compact_due(effects);
+        self.compact_after_commit(effects);
     }
 
     fn answer_waiters(&mut self, effects: &mut Vec<Effect>) {
@@ -133,12 +135,16 @@ impl Hub {
             }
             let (from, member) = (open.position, open.member);
             let stream = self.stream(id, member, &outgoing);
+            if stream.resync {
+                // The catalogue's cursor covers the change; an entry sent before it would move the cursor past it.
+                self.start_catalogue(id, effects);
+                continue;
+            }
             let silent = stream.places.is_empty() && stream.granted.is_empty() && stream.revoked.is_empty();
-            if silent && !stream.resync && upto.0 - from.0 < SILENCE_MAX {
+            if silent && upto.0 - from.0 < SILENCE_MAX {
                 continue;
             }
             let private = !stream.granted.is_empty() || !stream.revoked.is_empty();
-            let resync = stream.resync;
             let bytes = if private {
                 encode_entries(from, upto, tag, &outgoing, stream)
             } else {
@@ -162,9 +168,6 @@ impl Hub {
                 open.position = upto;
             }
             self.send_bytes(id, bytes, effects);
-            if resync {
-                self.start_catalogue(id, effects);
-            }
         }
     }
 
@@ -240,7 +243,7 @@ impl Hub {
             .any(|open| open.member == member && matches!(open.mode, Mode::Live))
     }
 
-    /// Sends a page of the log to a session that reads it, and answers whether it must go through the catalogue.
+    /// Sends a page of the log to a session that reads it; answers whether it must go through the catalogue instead.
     pub(crate) fn send_page(
         &mut self,
         id: SessionId,
@@ -265,14 +268,16 @@ impl Hub {
             })
             .collect();
         let stream = self.stream(id, member, &outgoing);
-        let resync = stream.resync;
+        if stream.resync {
+            return true;
+        }
         let tag = self.log.cursor(upto, chain).tag;
         let bytes = encode_entries(from, upto, tag, &outgoing, stream);
         if let Some(open) = self.open_mut(id) {
             open.position = upto;
         }
         self.send_bytes(id, bytes, effects);
-        resync
+        false
     }
 
     /// Conversations of a page that are not in memory yet.

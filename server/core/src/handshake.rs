@@ -52,7 +52,7 @@ impl Hub {
             let is_beyond =
                 if is_current { claim.lsn > self.log.committed } else { !self.log.knows_epoch(&claim.epoch) };
             if is_beyond && !self.planted.is(HubBug::RollbackNotNoticed) {
-                return self.rolled_back(id, claim.lsn, effects);
+                return self.rolled_back(id, claim, effects);
             }
             if is_current && !is_beyond {
                 unproven.push(claim);
@@ -93,17 +93,19 @@ impl Hub {
         match chain {
             Some(chain) if claim.lies_on(&chain) => {}
             Some(_) if self.planted.is(HubBug::RollbackNotNoticed) => {}
-            Some(_) => return self.rolled_back(id, lsn, effects),
+            Some(_) => return self.rolled_back(id, claim, effects),
             None => proving.cursor = None,
         }
         self.prove(id, effects);
     }
 
     /// A device holds a validly signed place that this log does not have: the disk is a copy or was rolled back.
-    fn rolled_back(&mut self, id: SessionId, lsn: Lsn, effects: &mut Vec<Effect>) {
-        self.report(Report::RollbackFound { lsn }, effects);
+    fn rolled_back(&mut self, id: SessionId, claim: Cursor, effects: &mut Vec<Effect>) {
+        self.report(Report::RollbackFound { lsn: claim.lsn }, effects);
         let Some(entropy) = self.sessions.get_mut(&id).map(Session::draw) else { return };
-        self.begin_epoch(&entropy, effects);
+        // An epoch that this disk has lost is remembered as known and empty, or each Hello from it would begin another.
+        let lost = (!self.log.knows_epoch(&claim.epoch)).then_some(claim.epoch);
+        self.begin_epoch(lost, &entropy, effects);
     }
 
     pub(crate) fn enrol(&mut self, id: SessionId, enrol: Enrol, effects: &mut Vec<Effect>) {

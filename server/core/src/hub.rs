@@ -93,7 +93,7 @@ pub struct Boot {
 /// How often the hub looks at what has timed out.
 const TICK_MS: u64 = 1_000;
 /// Index rows of one conversation that stay in memory while nothing happens in it.
-const INDEX_ROWS_MAX: usize = 256;
+pub(crate) const INDEX_ROWS_MAX: usize = 256;
 
 /// A one-time enrolment code.
 #[derive(Clone, Copy, Debug)]
@@ -181,7 +181,7 @@ impl Hub {
             stopped: false,
         };
         if boot.restored || hub.log.epochs.is_empty() {
-            hub.begin_epoch(&boot.entropy, effects);
+            hub.begin_epoch(None, &boot.entropy, effects);
         }
         if boot.restored {
             hub.replay_losses(&boot.outside, effects);
@@ -427,11 +427,13 @@ impl Hub {
     }
 
     /// Draws a new epoch and closes every session: all devices come again and compare. DESIGN section 6.
-    pub(crate) fn begin_epoch(&mut self, entropy: &[u8; 32], effects: &mut Vec<Effect>) {
+    pub(crate) fn begin_epoch(&mut self, lost: Option<Epoch>, entropy: &[u8; 32], effects: &mut Vec<Effect>) {
         let mut epoch = Epoch::default();
         epoch.0.copy_from_slice(&blake3::derive_key("lockstep epoch 1", entropy)[..16]);
         let mut draft = Draft::default();
-        self.log.begin_epoch(&mut draft, epoch);
+        for epoch in lost.into_iter().chain([epoch]) {
+            self.log.begin_epoch(&mut draft, epoch);
+        }
         self.gate = self.log.commit(draft, effects);
         let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
         for session in sessions {
@@ -517,10 +519,6 @@ impl Hub {
             }
         }
         self.used.extend(busy);
-    }
-
-    pub(crate) fn trim(&self, slot: &mut Slot) {
-        slot.trim(INDEX_ROWS_MAX, self.log.committed);
     }
 
     pub(crate) fn report(&self, report: Report, effects: &mut Vec<Effect>) {

@@ -11,7 +11,7 @@ use lockstep_protocol::refusal::{Refusal, RefusalCode};
 
 use crate::conversation::{Commander, Committed, Presence, Slot, Work};
 use crate::effect::{Effect, Report};
-use crate::hub::{Hub, refused};
+use crate::hub::{Hub, INDEX_ROWS_MAX, refused};
 use crate::input::SessionId;
 use crate::lock::Reply;
 use crate::query::{Answer, LoadFailure, Query};
@@ -59,7 +59,7 @@ impl Hub {
                 work => self.perform(id, &mut slot, work, effects),
             }
         }
-        self.trim(&mut slot);
+        slot.trim(INDEX_ROWS_MAX, self.log.committed);
         let unused = slot.queue.is_empty() && slot.loading.is_empty() && slot.pins == 0;
         let gone = matches!(slot.presence, Presence::Absent) && unused;
         self.conversations.insert(id, slot);

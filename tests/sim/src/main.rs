@@ -145,10 +145,11 @@ fn report(arguments: &Arguments, totals: &Totals, seconds: f64) {
             by_checker.entry(failure.1.checker).or_default().push(failure);
         }
         for (checker, failures) in by_checker {
-            let (seed, violation) = failures[0];
-            let what: String = violation.what.chars().take(400).collect();
-            let seeds: Vec<u64> = failures.iter().take(8).map(|(seed, _)| *seed).collect();
-            println!("{:>6} {checker}, seeds {seeds:?}, first {seed}: {what}", failures.len());
+            println!("{:>6} {checker}", failures.len());
+            for (seed, violation) in failures.iter().take(6) {
+                let what: String = violation.what.chars().take(300).collect();
+                println!("         seed {seed}: {what}");
+            }
         }
     }
 }

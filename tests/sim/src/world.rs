@@ -10,7 +10,8 @@ mod quiescence;
 
 use std::collections::BTreeMap;
 
-use lockstep_client_core::input::ConnectionId;
+use lockstep_client_core::effect::JobId;
+use lockstep_client_core::input::{AppliedDocument, ConnectionId};
 use lockstep_client_core::planted::ClientBug;
 use lockstep_core::effect::Apply;
 use lockstep_core::hub::Hub;
@@ -20,7 +21,7 @@ use lockstep_core::query::{Answer, LoadFailure, Query};
 use lockstep_protocol::directory::{Conversation, Member, Role};
 use lockstep_protocol::entry::HubKey;
 use lockstep_protocol::frame::{Command, Outcome};
-use lockstep_protocol::id::{ConversationId, HubId, InviteCode, MemberId, PinnedKeyHash};
+use lockstep_protocol::id::{ConversationId, DocumentId, HubId, InviteCode, MemberId, PinnedKeyHash};
 
 use crate::checker::{Checker, Violation};
 use crate::link::Link;
@@ -69,7 +70,7 @@ enum Event {
     DeviceTick { device: usize, run: u64 },
     DevicePersisted { device: usize, run: u64 },
     DeviceLoaded { device: usize, run: u64, query: lockstep_client_core::query::Query },
-    DeviceApplied { device: usize, run: u64, apply: lockstep_client_core::effect::Apply },
+    DeviceApplied { device: usize, run: u64, job: JobId, document: DocumentId, outcome: Box<AppliedDocument> },
     DeviceConnected { device: usize, run: u64, connection: ConnectionId },
     DeviceRefused { device: usize, run: u64, connection: ConnectionId },
     DeviceOnline { device: usize },
@@ -284,7 +285,9 @@ impl World {
             Event::DeviceTick { device, run } => self.device_tick(device, run),
             Event::DevicePersisted { device, run } => self.device_persisted(device, run),
             Event::DeviceLoaded { device, run, query } => self.device_loaded(device, run, query),
-            Event::DeviceApplied { device, run, apply } => self.device_applied(device, run, apply),
+            Event::DeviceApplied { device, run, job, document, outcome } => {
+                self.device_applied(device, run, job, document, *outcome)
+            }
             Event::DeviceConnected { device, run, connection } => self.device_connected(device, run, connection),
             Event::DeviceRefused { device, run, connection } => self.device_refused(device, run, connection),
             Event::DeviceOnline { device } => self.device_online(device),

@@ -32,7 +32,8 @@ fn a_catalogue_deletes_what_it_does_not_list_and_fetches_what_differs() {
         persist
         rows
           cursor=30 witness=30 facts=0 not-sent:54:unsent(seen hey) []
-    "#]].assert_eq(&run(
+    "#]]
+    .assert_eq(&run(
         "online; entries +hey; write unsent; persist; offline; lsn 30; catalogue; page none; persist; rows",
     ));
     expect![[r#"
@@ -56,7 +57,7 @@ fn a_catalogue_deletes_what_it_does_not_list_and_fetches_what_differs() {
         rows
           cursor=30 witness=30 facts=1 conversations=1 [hey sent]
     "#]]
-        .assert_eq(&run("online; entries +hey; persist; offline; lsn 30; catalogue; page same; persist; rows"));
+    .assert_eq(&run("online; entries +hey; persist; offline; lsn 30; catalogue; page same; persist; rows"));
     expect![[r#"
         online
           hello cursor=10 witness=0
@@ -240,7 +241,8 @@ fn a_conversation_that_the_restored_hub_lacks_is_kept_as_offers() {
         persist
         rows
           cursor=11 witness=11 facts=0 offers=1 not-sent:54:pending []
-    "#]].assert_eq(&run(
+    "#]]
+    .assert_eq(&run(
         "online; entries +hey; note pending; persist; offline; epoch 2; lsn 11; catalogue; page none; persist; rows",
     ));
 }

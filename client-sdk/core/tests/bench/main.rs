@@ -7,4 +7,7 @@ mod script;
 
 mod epoch;
 mod online;
+mod planted;
+mod random;
 mod refusals;
+mod session;

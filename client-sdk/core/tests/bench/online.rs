@@ -31,7 +31,8 @@ fn a_fact_is_durable_before_it_is_sent_and_stamped_once() {
           done
         rows
           cursor=12 witness=12 facts=2 outbox=1 conversations=1 [hello sent, hey sent, again pending]
-    "#]].assert_eq(&run(
+    "#]]
+    .assert_eq(&run(
         "online; write hello; persist; ack ok; persist; rows; entries +hey; persist; write again; persist; rows",
     ));
 }
@@ -61,7 +62,7 @@ fn what_was_written_offline_is_sent_in_order() {
         rows
           cursor=10 witness=13 facts=3 conversations=1 [uno sent edited, two sent]
     "#]]
-        .assert_eq(&run("write one; note two; edit one>uno; persist; online; persist; ack ok ok ok; persist; rows"));
+    .assert_eq(&run("write one; note two; edit one>uno; persist; online; persist; ack ok ok ok; persist; rows"));
 }
 
 #[test]
@@ -127,7 +128,8 @@ fn a_lost_ack_is_made_up_for_by_the_log() {
         persist
         rows
           cursor=11 witness=11 facts=1 conversations=1 [hello sent]
-    "#]].assert_eq(&run("online; write hello; persist; offline; online; entries pushed; persist; rows"));
+    "#]]
+    .assert_eq(&run("online; write hello; persist; offline; online; entries pushed; persist; rows"));
 }
 
 #[test]
@@ -154,7 +156,7 @@ fn entries_are_taken_only_at_the_cursor() {
         rows
           cursor=11 witness=11 facts=1 conversations=1 [a sent]
     "#]]
-        .assert_eq(&run("online; entries +a; entries from=9 +b; lsn 20; online; entries from=15 +c; persist; rows"));
+    .assert_eq(&run("online; entries +a; entries from=9 +b; lsn 20; online; entries from=15 +c; persist; rows"));
 }
 
 #[test]
@@ -177,7 +179,8 @@ fn a_crash_between_entries_and_their_transaction_repeats_them() {
         persist
         rows
           cursor=10 witness=0 facts=0 conversations=1 []
-    "#]].assert_eq(&run("online; entries +a; crash; rows; online; persist; rows"));
+    "#]]
+    .assert_eq(&run("online; entries +a; crash; rows; online; persist; rows"));
 }
 
 #[test]
@@ -336,7 +339,8 @@ fn a_grant_is_backfilled_and_a_newer_grant_supersedes_it() {
         persist
         rows
           cursor=13 witness=13 facts=2 conversations=1 [old sent, live sent]
-    "#]].assert_eq(&run("online; entries grant; snapshot +old; entries +live; fetched 0; persist; rows"));
+    "#]]
+    .assert_eq(&run("online; entries grant; snapshot +old; entries +live; fetched 0; persist; rows"));
     expect![[r#"
         online
           hello cursor=10 witness=0
@@ -357,10 +361,11 @@ fn a_grant_is_backfilled_and_a_newer_grant_supersedes_it() {
           parse s0
         fetched none
         parsed
-          documentbroken
+          persist 4
+          persist 1
         persist
         rows
-          cursor=12 witness=12 facts=0 backfills=1 conversations=1 []
+          cursor=12 witness=12 facts=1 conversations=1 [fresh sent]
     "#]].assert_eq(&run("online; entries grant; entries grant; snapshot +stale; fetched none; persist; rows; snapshot bytes +fresh; fetched none; parsed; persist; rows"));
 }
 
@@ -427,7 +432,8 @@ fn a_revocation_deletes_the_copy_and_keeps_unsent_text() {
           done
         rows
           cursor=12 witness=12 facts=0 not-sent:54:unsent(seen hey) []
-    "#]].assert_eq(&run("open; online; entries +hey; write unsent; entries revoke; persist; rows"));
+    "#]]
+    .assert_eq(&run("open; online; entries +hey; write unsent; entries revoke; persist; rows"));
 }
 
 #[test]
@@ -461,7 +467,8 @@ fn typing_is_told_rarely_and_reading_once_a_session() {
           online
           mark hey
           caughtup
-    "#]].assert_eq(&run(
+    "#]]
+    .assert_eq(&run(
         "online; entries +hey; type; wait 1000; type; wait 1000; type; read hey; persist; offline; online",
     ));
 }
@@ -482,5 +489,6 @@ fn a_silent_connection_is_dropped_after_two_pings() {
           offline
         wait 30000
           connect
-    "#]].assert_eq(&run("online; wait 30000; wait 30000; wait 30000; wait 30000"));
+    "#]]
+    .assert_eq(&run("online; wait 30000; wait 30000; wait 30000; wait 30000"));
 }

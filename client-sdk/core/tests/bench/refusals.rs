@@ -30,7 +30,7 @@ fn again_sends_the_same_bytes_later() {
         ack gap:1
           push s0#1 opening a(seen -)
     "#]]
-        .assert_eq(&run("online; write a; persist; ack busy; wait 1000; ack ok; write b; persist; ack gap:1"));
+    .assert_eq(&run("online; write a; persist; ack busy; wait 1000; ack ok; write b; persist; ack gap:1"));
 }
 
 #[test]
@@ -69,7 +69,8 @@ fn a_fact_that_can_never_stand_takes_only_what_is_about_it_along() {
         persist
         rows
           cursor=10 witness=12 facts=2 conversations=1 not-sent:51:b not-sent:51:b>c [a sent, d sent]
-    "#]].assert_eq(&run(
+    "#]]
+    .assert_eq(&run(
         "online; note a; note b; edit b>c; note d; persist; ack ok; persist; ack never; persist; ack ok; persist; rows",
     ));
     expect![[r#"
@@ -92,7 +93,8 @@ fn a_fact_that_can_never_stand_takes_only_what_is_about_it_along() {
         persist
         rows
           cursor=10 witness=10 facts=0 conversations=1 not-sent:53:a not-sent:53:b []
-    "#]].assert_eq(&run("online; note a; note b; persist; ack forbidden; persist; rows"));
+    "#]]
+    .assert_eq(&run("online; note a; note b; persist; ack forbidden; persist; rows"));
     expect![[r#"
         online
           hello cursor=10 witness=0
@@ -115,7 +117,8 @@ fn a_fact_that_can_never_stand_takes_only_what_is_about_it_along() {
         persist
         rows
           cursor=10 witness=11 facts=1 conversations=1 [a sent]
-    "#]].assert_eq(&run("online; note a; persist; ack ok; retract a>x; persist; ack key; persist; rows"));
+    "#]]
+    .assert_eq(&run("online; note a; persist; ack ok; retract a>x; persist; ack key; persist; rows"));
 }
 
 #[test]
@@ -171,7 +174,8 @@ fn a_fork_takes_a_new_chain() {
         persist
         rows
           cursor=10 witness=11 facts=1 conversations=1 [a sent]
-    "#]].assert_eq(&run("online; note a; persist; ack forked; persist; ack ok; persist; rows"));
+    "#]]
+    .assert_eq(&run("online; note a; persist; ack forked; persist; ack ok; persist; rows"));
     expect![[r#"
         online
           hello cursor=10 witness=0
@@ -198,9 +202,49 @@ fn a_fork_takes_a_new_chain() {
         persist
         rows
           cursor=12 witness=13 facts=3 conversations=1 [a sent, other-life sent, b sent]
-    "#]].assert_eq(&run(
+    "#]]
+    .assert_eq(&run(
         "online; note a; persist; ack ok; persist; entries forked; note b; persist; ack ok; persist; rows",
     ));
+}
+
+#[test]
+fn a_fork_while_a_push_is_in_flight_asks_the_log_of_a_new_session() {
+    expect![[r#"
+        online
+          hello cursor=10 witness=0
+          online
+          caughtup
+        note a
+          persist 3
+        persist
+          push s0#1 opening a
+          done
+        ack ok
+          persist 5
+        persist
+        note b
+          persist 3
+        persist
+          push s0#2 b
+          done
+        entries forked
+          chainforked
+          persist 5
+          disconnect
+          offline
+        persist
+        online
+          hello cursor=12 witness=12
+          online
+          push s0#1 opening b
+          caughtup
+        ack ok
+          persist 5
+        persist
+        rows
+          cursor=12 witness=13 facts=3 conversations=1 [a sent, b sent, other-life sent]
+    "#]].assert_eq(&run("online; note a; persist; ack ok; persist; note b; persist; entries forked; persist; online; ack ok; persist; rows"));
 }
 
 #[test]
@@ -229,7 +273,8 @@ fn a_clock_ahead_gets_new_ids_with_references() {
         persist
         rows
           cursor=10 witness=12 facts=2 conversations=1 [b sent edited]
-    "#]].assert_eq(&run(
+    "#]]
+    .assert_eq(&run(
         "wall 3600000; note a; edit a>b; persist; wall 0; online; ack ahead:0; persist; ack ok ok; persist; rows",
     ));
 }
@@ -256,7 +301,8 @@ fn a_duplicate_is_confirmed_and_fetched_if_it_is_not_here() {
           push s0#1 opening b
         rows
           cursor=10 witness=11 facts=0 outbox=1 backfills=1 conversations=1 [b pending]
-    "#]].assert_eq(&run("online; note a; note b; persist; ack dup:5; persist; rows"));
+    "#]]
+    .assert_eq(&run("online; note a; note b; persist; ack dup:5; persist; rows"));
 }
 
 #[test]
@@ -280,7 +326,8 @@ fn a_different_derivation_stops_pushing() {
           done
         rows
           cursor=10 witness=10 facts=0 outbox=2 conversations=1 [a pending, b pending]
-    "#]].assert_eq(&run("online; note a; persist; ack differs; note b; persist; rows"));
+    "#]]
+    .assert_eq(&run("online; note a; persist; ack differs; note b; persist; rows"));
 }
 
 #[test]
@@ -295,5 +342,6 @@ fn a_revoked_device_stops() {
           offline
           stopped
         wait 60000
-    "#]].assert_eq(&run("online; refuse revoked; wait 60000"));
+    "#]]
+    .assert_eq(&run("online; refuse revoked; wait 60000"));
 }

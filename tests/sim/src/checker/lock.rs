@@ -67,38 +67,51 @@ impl Checker {
         if !self.model.directory().locks(stamp.member) {
             return Ok(());
         }
-        let expected = self.expected(conversation, message.seen, stamp.member, true_ms);
         let cause = match stamp.verdict {
             Verdict::Accepted => None,
             Verdict::Held(collision) | Verdict::Flagged(collision) => Some(collision.cause),
         };
-        match (expected, cause) {
-            (None, None | Some(CollisionCause::Lease)) | (Some(_), Some(CollisionCause::Lease)) => Ok(()),
-            (Some(expected), Some(cause)) if expected == cause => Ok(()),
-            _ => Violation::fail(
-                "lock",
-                format!(
-                    "reply {} of {:?} at {:?}: the rules say {expected:?}, the hub {:?}",
-                    message.id, stamp.member, stamp.lsn, stamp.verdict
-                ),
-            ),
+        if self.allows(cause, conversation, message.seen, stamp, true_ms) {
+            return Ok(());
         }
+        let rival = self.model.rival(conversation, stamp.member, self.model.head().next());
+        Violation::fail(
+            "lock",
+            format!(
+                "reply {} of {:?} at {:?} seen {:?}, true time {true_ms}: the hub says {:?}, its rival is {rival:?}",
+                message.id, stamp.member, stamp.lsn, message.seen, stamp.verdict
+            ),
+        )
     }
 
-    fn expected(
+    /// Whether the rules allow this verdict on a reply that comes now.
+    fn allows(
         &self,
+        cause: Option<CollisionCause>,
         conversation: ConversationId,
         seen: Option<MessageId>,
-        member: MemberId,
+        stamp: &Stamp,
         true_ms: u64,
-    ) -> Option<CollisionCause> {
-        let rival = self.model.rival(conversation, member, self.model.head().next())?;
-        if true_ms < rival.true_ms + REPLY_WINDOW_MS && rival.judged {
-            return Some(CollisionCause::Window);
+    ) -> bool {
+        if cause == Some(CollisionCause::Lease) {
+            return true;
         }
+        let Some(rival) = self.model.rival(conversation, stamp.member, self.model.head().next()) else {
+            return cause.is_none();
+        };
         let seen = seen.and_then(|seen| self.model.messages.get(&(conversation, seen)));
-        let seen = seen.and_then(|message| message.accepted);
-        if seen.is_none_or(|seen| seen < rival.lsn) { Some(CollisionCause::Stale) } else { None }
+        let unseen = seen.and_then(|message| message.accepted).is_none_or(|seen| seen < rival.lsn);
+        // Over a restart, and for what was re-admitted, the hub has only wall time to go by.
+        let by_truth = true_ms < rival.true_ms + REPLY_WINDOW_MS;
+        let by_wall = stamp.at_ms < rival.at_ms + REPLY_WINDOW_MS;
+        let certain = rival.judged && rival.run == self.run;
+        let (may_be_within, may_be_over) =
+            if certain { (by_truth, !by_truth) } else { (by_truth || by_wall, !by_truth || !by_wall || !rival.judged) };
+        match cause {
+            Some(CollisionCause::Window) => may_be_within,
+            Some(_) => may_be_over && unseen,
+            None => may_be_over && !unseen,
+        }
     }
 
     /// A held reply sent anyway: rules 3 and 4 once more, with one of the `seen` that its author gave.
@@ -120,7 +133,7 @@ impl Checker {
             return Ok(());
         }
         let shown = self.resolves.get(&message).map_or(&[][..], Vec::as_slice);
-        let passes = |seen: &Option<MessageId>| self.expected(conversation, *seen, stamp.member, true_ms).is_none();
+        let passes = |seen: &Option<MessageId>| self.allows(None, conversation, *seen, stamp, true_ms);
         if shown.iter().any(passes) || stamp.verdict != Verdict::Accepted {
             return Ok(());
         }

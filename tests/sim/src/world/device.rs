@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use lockstep_client_core::device::{Boot, Device, DeviceConfig};
-use lockstep_client_core::effect::{ActOutcome, Apply, Effect, Notice, Transaction};
-use lockstep_client_core::input::{Act, AppliedDocument, ApplyFailure, ChainFact, ConnectionId, Input, Now};
+use lockstep_client_core::effect::{ActOutcome, Apply, Effect, JobId, Notice, Transaction};
+use lockstep_client_core::input::{Act, AppliedDocument, ChainFact, ConnectionId, Input, Now};
 use lockstep_client_core::planted::Planted;
 use lockstep_client_core::query::Query;
 use lockstep_client_core::store::Rows;
@@ -14,7 +14,7 @@ use lockstep_protocol::auth::DeviceKey;
 use lockstep_protocol::codec;
 use lockstep_protocol::document;
 use lockstep_protocol::frame::{HubFrame, Outcome};
-use lockstep_protocol::id::{DeviceId, DocumentId, DocumentKind, InviteCode, MemberId};
+use lockstep_protocol::id::{DeviceId, DocumentId, InviteCode, MemberId};
 use lockstep_protocol::refusal::RefusalCode;
 
 use super::{Bug, EFFECTS_MAX, Event, MS, WALL_MS, World};
@@ -48,7 +48,8 @@ pub(super) struct SimDevice {
     /// The hub said that it is no more.
     pub(super) stopped: Option<RefusalCode>,
     /// It says that it must be updated: derivations differ, which never happens here.
-    live: BTreeMap<DocumentId, Vec<ChainFact>>,
+    live: BTreeMap<DocumentId, Vec<document::ChainFact>>,
+    worked_us: u64,
     pub(super) requests: u64,
     pub(super) open_requests: u64,
     /// Its store went back to an older copy since the hub's disk last did.
@@ -77,6 +78,7 @@ impl SimDevice {
             offline_until_us: 0,
             stopped: None,
             live: BTreeMap::new(),
+            worked_us: 0,
             requests: 0,
             open_requests: 0,
             restored: false,
@@ -105,7 +107,7 @@ impl World {
         let device = &self.devices[at];
         Now {
             wall_ms: (WALL_MS + self.now_us / MS).saturating_add_signed(device.skew_ms),
-            mono_ms: (self.now_us - device.started_us) / MS,
+            mono_ms: self.now_us / MS - device.started_us / MS,
         }
     }
 
@@ -179,7 +181,7 @@ impl World {
         let now_us = self.now_us;
         let device = &mut self.devices[at];
         let Some(wake_ms) = device.core.as_ref().and_then(Device::next_wake) else { return };
-        let at_us = (device.started_us + wake_ms * MS).max(now_us + 1);
+        let at_us = ((device.started_us / MS + wake_ms) * MS).max(now_us + 1);
         if device.tick_us <= now_us || at_us < device.tick_us {
             device.tick_us = at_us;
             let run = device.run;
@@ -218,8 +220,12 @@ impl World {
                     self.devices[at].live.remove(&document);
                 }
                 Effect::Apply(apply) => {
+                    // One worker: jobs are done in order.
                     let delay_us = self.rng.skewed(10, 100 * MS);
-                    self.after(delay_us, Event::DeviceApplied { device: at, run, apply });
+                    let done_us = self.devices[at].worked_us.max(self.now_us + delay_us);
+                    self.devices[at].worked_us = done_us;
+                    let (job, document, outcome) = self.device_works(at, apply)?;
+                    self.at(done_us, Event::DeviceApplied { device: at, run, job, document, outcome: Box::new(outcome) });
                 }
                 Effect::View(_) => {}
                 Effect::Notice(notice) => {
@@ -296,52 +302,54 @@ impl World {
         self.device_input(at, Input::Loaded { query, outcome })
     }
 
-    pub(super) fn device_applied(&mut self, at: usize, run: u64, apply: Apply) -> Result<(), Violation> {
-        if run != self.devices[at].run {
-            return Ok(());
+    pub(super) fn device_applied(
+        &mut self,
+        at: usize,
+        run: u64,
+        job: JobId,
+        document: DocumentId,
+        outcome: AppliedDocument,
+    ) -> Result<(), Violation> {
+        if run == self.devices[at].run {
+            self.device_input(at, Input::Applied { job, document, outcome: Ok(outcome) })
+        } else {
+            Ok(())
         }
+    }
+
+    /// What the device's guarded worker does.
+    fn device_works(&mut self, at: usize, apply: Apply) -> Result<(JobId, DocumentId, AppliedDocument), Violation> {
         let worker = self.scenario.worker;
-        let plain = |facts: Vec<ChainFact>| -> Vec<document::ChainFact> {
-            facts.into_iter().map(|ChainFact { actor, seq, fact }| document::ChainFact { actor, seq, fact }).collect()
-        };
-        let read = |kind: DocumentKind, facts: Vec<ChainFact>| {
-            worker::heads(kind, &plain(facts)).map(|heads| AppliedDocument { facts: Vec::new(), heads })
-        };
-        let (job, document, done, wanted) = match apply {
-            Apply::Parse { job, document, bytes } => {
-                let facts = worker.facts(document.kind, &bytes);
-                let done = facts.and_then(|facts| {
-                    let heads = worker::heads(document.kind, &facts)?;
-                    let facts = facts
-                        .into_iter()
-                        .map(|document::ChainFact { actor, seq, fact }| ChainFact { actor, seq, fact })
-                        .collect();
-                    Some(AppliedDocument { facts, heads })
-                });
-                (job, document, done, None)
-            }
+        let device = &mut self.devices[at];
+        let (job, document, facts, wanted) = match apply {
+            Apply::Parse { job, document, bytes } => (job, document, worker.facts(document.kind, &bytes), None),
             Apply::Build { job, document, facts, heads } => {
-                let done = read(document.kind, facts.clone());
-                self.devices[at].live.insert(document, facts);
-                (job, document, done, Some(heads))
+                let facts = plain(facts);
+                device.live.insert(document, facts.clone());
+                (job, document, Some(facts), Some(heads))
             }
             Apply::Extend { job, document, facts, heads } => {
-                let live = self.devices[at].live.entry(document).or_default();
-                live.extend(facts);
-                let all = live.clone();
-                (job, document, read(document.kind, all), Some(heads))
+                let live = device.live.entry(document).or_default();
+                live.extend(plain(facts));
+                (job, document, Some(live.clone()), Some(heads))
             }
-            Apply::Drop { .. } => return Ok(()),
+            Apply::Drop { document } => return Violation::fail("harness", format!("nothing to do for {document:?}")),
         };
-        if let (Some(done), Some(wanted)) = (&done, &wanted)
-            && done.heads != *wanted
-        {
-            return Violation::fail("live-document", format!("d{at}: the heads of {document:?} are not those wanted"));
-        }
-        if done.is_none() {
-            return Violation::fail("live-document", format!("d{at}: facts of {document:?} do not make a document"));
-        }
-        self.device_input(at, Input::Applied { job, document, outcome: done.ok_or(ApplyFailure) })
+        let Some(facts) = facts else {
+            return Violation::fail("live-document", format!("d{at}: {document:?} does not parse"));
+        };
+        let heads = match worker::heads(document.kind, &facts) {
+            Some(heads) if wanted.as_ref().is_none_or(|wanted| *wanted == heads) => heads,
+            heads => {
+                return Violation::fail(
+                    "live-document",
+                    format!("d{at}: {document:?} has heads {heads:?}, not {wanted:?}"),
+                );
+            }
+        };
+        let facts = if wanted.is_some() { Vec::new() } else { facts };
+        let facts = facts.into_iter().map(|document::ChainFact { actor, seq, fact }| ChainFact { actor, seq, fact });
+        Ok((job, document, AppliedDocument { facts: facts.collect(), heads }))
     }
 
     fn device_connects(&mut self, at: usize, connection: ConnectionId) {
@@ -540,4 +548,8 @@ impl World {
         device.restored = true;
         Ok(())
     }
+}
+
+fn plain(facts: Vec<ChainFact>) -> Vec<document::ChainFact> {
+    facts.into_iter().map(|ChainFact { actor, seq, fact }| document::ChainFact { actor, seq, fact }).collect()
 }

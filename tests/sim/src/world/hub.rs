@@ -17,7 +17,7 @@ impl World {
     fn hub_now(&self) -> Now {
         Now {
             wall_ms: (WALL_MS + self.now_us / MS).saturating_add_signed(self.hub.skew_ms),
-            mono_ms: (self.now_us - self.hub.started_us) / MS,
+            mono_ms: self.now_us / MS - self.hub.started_us / MS,
         }
     }
 
@@ -59,7 +59,7 @@ impl World {
 
     fn arm_hub(&mut self) {
         let Some(wake_ms) = self.hub.core.as_ref().and_then(Hub::next_wake) else { return };
-        let at_us = self.hub.started_us + wake_ms * MS;
+        let at_us = (self.hub.started_us / MS + wake_ms) * MS;
         if self.hub.tick_us <= self.now_us || at_us < self.hub.tick_us {
             self.hub.tick_us = at_us.max(self.now_us + 1);
             let run = self.hub.run;
@@ -193,6 +193,7 @@ impl World {
         }
         self.checker.sent(self.now_us / MS, id, member, &frame)?;
         let link = self.links.get_mut(&session).expect("it was just there");
+        self.checker.bounds.frame_bytes = self.checker.bounds.frame_bytes.max(bytes.len());
         if let HubFrame::Entries(_) = frame {
             self.checker.bounds.queued(link.unsent_bytes, self.scenario.config.session_queue_bytes_max)?;
         }
