@@ -41,7 +41,7 @@ pub const OFFER_ENTRIES_MAX: usize = 256;
 /// Most results in one Ack: one for each fact of a Push or entry of an Offer.
 pub const ACK_RESULTS_MAX: usize = PUSH_FACTS_MAX;
 /// Most entries in one Entries frame.
-pub const ENTRIES_MAX: usize = 1024;
+pub const ENTRIES_MAX: usize = 8 * 1024;
 /// Most segments that one Fetch may ask for.
 pub const FETCH_SEGMENTS_MAX: u32 = 16;
 /// Most members assigned to one conversation.
@@ -64,6 +64,11 @@ pub const SEGMENT_OPEN_TEXT_BYTES: u32 = 192 * 1024;
 pub const SEGMENT_LATE_MESSAGE_OPS_MAX: u32 = 4_096;
 /// Edits and reactions are accepted up to this many operations; retractions always.
 pub const SEGMENT_LATE_EDIT_OPS_MAX: u32 = 6_144;
+/// A late message is accepted into an older segment up to this much text, bytes; else a few long ones would make a
+/// document that no phone can load.
+pub const SEGMENT_LATE_MESSAGE_TEXT_BYTES_MAX: u32 = 512 * 1024;
+/// Edits and reactions are accepted up to this much text, bytes.
+pub const SEGMENT_LATE_EDIT_TEXT_BYTES_MAX: u32 = 1024 * 1024;
 /// The hub opens the next card when one holds this many operations.
 pub const CARD_OPEN_OPS: u32 = 1_024;
 /// Late card facts are accepted up to this many operations.
@@ -120,6 +125,11 @@ const _: () = assert!(LOG_READ_BYTES_MAX + FACT_BYTES_MAX < FRAME_BYTES_MAX, "on
 const _: () = assert!(FRAME_BYTES_MAX <= SESSION_QUEUE_BYTES_MAX, "any one frame fits an empty session queue");
 const _: () = assert!(SEGMENT_OPEN_OPS < SEGMENT_LATE_MESSAGE_OPS_MAX);
 const _: () = assert!(SEGMENT_LATE_MESSAGE_OPS_MAX < SEGMENT_LATE_EDIT_OPS_MAX);
+const _: () = assert!(
+    SEGMENT_OPEN_TEXT_BYTES + BODY_BYTES_MAX as u32 <= SEGMENT_LATE_MESSAGE_TEXT_BYTES_MAX
+        && SEGMENT_LATE_MESSAGE_TEXT_BYTES_MAX < SEGMENT_LATE_EDIT_TEXT_BYTES_MAX
+);
+const _: () = assert!(LOG_READ_BYTES_MAX / 40 < ENTRIES_MAX, "an entry is longer than 40 bytes: a log read fits a frame");
 const _: () = assert!(CARD_OPEN_OPS < CARD_LATE_OPS_MAX);
 const _: () = assert!(LEASE_IDLE_MS < LEASE_TOTAL_MS_MAX && LEASE_NOTICE_MS_MIN < LEASE_IDLE_MS);
 const _: () = assert!(CLOCK_PUSH_MS_MAX < CLOCK_AHEAD_MS_MAX, "a pushed clock stays within what the hub accepts");

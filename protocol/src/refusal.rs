@@ -123,17 +123,13 @@ codes! {
     FrameUnexpected = 77, "this frame has no place here";
     /// The member's role does not permit it.
     NotPermitted = 78, "this role may not do that";
-    /// Another member holds the lease: `by`, `until_ms`.
-    LeaseHeld = 79, "another member is replying";
-    /// The member's last lease here reached its full length; rest until `until_ms`.
-    LeaseResting = 80, "wait before taking this lease again";
     /// The member holds as many leases as allowed.
     LeasesFull = 81, "too many leases at once";
     /// The reply was resolved before; the first resolution stands.
     AlreadyResolved = 82, "already resolved";
     /// The message is not a held reply.
     NotHeld = 83, "this message is not a held reply";
-    /// Sending now would collide again; `stamp` carries the verdict.
+    /// Sending now would collide again; `by` stands in the way.
     StillCollides = 84, "another reply still stands in the way";
     /// No such member.
     MemberUnknown = 85, "no such member";
@@ -200,18 +196,15 @@ pub struct Refusal {
     /// `ClockAhead`: the hub's time, milliseconds since 1970.
     #[n(6)]
     pub now_ms: Option<u64>,
-    /// `Duplicate`: where it stands. `LeaseHeld`: nothing.
+    /// `Duplicate`: where it stands.
     #[n(7)]
     pub document: Option<DocumentId>,
-    /// `Duplicate`: its stamp. `StillCollides`: the stamp with the renewed verdict.
+    /// `Duplicate`: its stamp.
     #[n(8)]
     pub stamp: Option<Stamp>,
-    /// `LeaseHeld`: the holder.
+    /// `StillCollides`: the member whose reply or lease stands in the way.
     #[n(9)]
     pub by: Option<MemberId>,
-    /// `LeaseHeld`, `LeaseResting`: until when, the hub's milliseconds since 1970.
-    #[n(10)]
-    pub until_ms: Option<u64>,
 }
 
 impl Refusal {

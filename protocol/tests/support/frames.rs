@@ -99,7 +99,7 @@ any_struct! {
     TableFact { actor, seq, epoch, stamp }
     TableEvent { epoch, stamp, body }
     Table { epochs, facts, events }
-    Refusal { code, message, retry_after_ms, next, hash, open, now_ms, document, stamp, by, until_ms }
+    Refusal { code, message, retry_after_ms, next, hash, open, now_ms, document, stamp, by }
 }
 
 any_enum! {

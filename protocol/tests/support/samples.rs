@@ -402,7 +402,7 @@ fn refusals() -> Vec<(&'static str, Refusal)> {
             Refusal { document: Some(SEGMENT), stamp: Some(stamp(9, held())), ..plain(RefusalCode::Duplicate) },
         ),
         ("key-taken", plain(RefusalCode::KeyTaken)),
-        ("lease-held", Refusal { by: Some(MemberId(13)), until_ms: Some(TIME_MS), ..plain(RefusalCode::LeaseHeld) }),
+        ("still-collides", Refusal { by: Some(MemberId(13)), ..plain(RefusalCode::StillCollides) }),
         (
             "a-later-version",
             Refusal { code: 69, message: "something that this version has no code for".into(), ..Refusal::default() },

@@ -33,7 +33,8 @@ impl Hub {
     /// Lets a session go on with whatever it waits for, as far as its credit reaches.
     pub(crate) fn pump(&mut self, id: SessionId, effects: &mut Vec<Effect>) {
         let committed = self.log.committed;
-        let (queue_max, read_max) = (self.config.session_queue_bytes_max, self.config.log_read_bytes_max);
+        let queue_max = self.config.session_queue_bytes_max;
+        let read_max = self.config.log_read_bytes_max.min(limits::LOG_READ_BYTES_MAX);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if session.unsent_bytes > queue_max / 2 {
             return;

@@ -237,10 +237,16 @@ impl Hub {
     /// Whether the document takes this fact: the open one always, an older one up to its hard cap.
     pub(crate) fn fits(&self, row: &DocumentRow, is_open: bool, fact: &Fact) -> bool {
         let ops = row.ops + fact.ops();
+        let text_bytes = row.text_bytes.saturating_add(fact.text_bytes());
+        let segment = self.config.segment;
         match fact {
-            _ if is_open && matches!(fact, Fact::Message(_)) => true,
-            Fact::Message(_) => ops <= self.config.segment.late_message_ops,
-            Fact::Edit { .. } | Fact::Reaction { .. } => ops <= self.config.segment.late_edit_ops,
+            Fact::Message(_) if is_open => true,
+            Fact::Message(_) => {
+                ops <= segment.late_message_ops && text_bytes <= limits::SEGMENT_LATE_MESSAGE_TEXT_BYTES_MAX
+            }
+            Fact::Edit { .. } | Fact::Reaction { .. } => {
+                ops <= segment.late_edit_ops && text_bytes <= limits::SEGMENT_LATE_EDIT_TEXT_BYTES_MAX
+            }
             Fact::Retraction { .. } => true,
             Fact::Field { .. } | Fact::Label { .. } => is_open || ops <= limits::CARD_LATE_OPS_MAX,
         }

@@ -68,6 +68,8 @@ pub struct Checker {
     pub bounds: Bounds,
     /// Which run of the hub this is.
     pub run: u64,
+    /// True time at which it started, milliseconds.
+    pub started_ms: u64,
     /// How often the hub's disk went back.
     pub returns: u64,
     /// Limits of documents in this seed.
@@ -90,6 +92,7 @@ impl Checker {
             acknowledged: Acknowledged::default(),
             bounds: Bounds::default(),
             run: 0,
+            started_ms: 0,
             returns: 0,
             late_ops_max,
         }

@@ -104,9 +104,10 @@ impl Checker {
         // Over a restart, and for what was re-admitted, the hub has only wall time to go by.
         let by_truth = true_ms < rival.true_ms + REPLY_WINDOW_MS;
         let by_wall = stamp.at_ms < rival.at_ms + REPLY_WINDOW_MS;
+        let by_start = true_ms < self.started_ms + REPLY_WINDOW_MS;
         let certain = rival.judged && rival.run == self.run;
         let (may_be_within, may_be_over) =
-            if certain { (by_truth, !by_truth) } else { (by_truth || by_wall, !by_truth || !by_wall || !rival.judged) };
+            if certain { (by_truth, !by_truth) } else { (by_truth || by_wall || by_start, !by_truth || !by_wall) };
         match cause {
             Some(CollisionCause::Window) => may_be_within,
             Some(_) => may_be_over && unseen,

@@ -31,6 +31,7 @@ impl World {
         self.hub.run += 1;
         self.hub.started_us = self.now_us;
         self.checker.run += 1;
+        self.checker.started_ms = self.now_us / MS;
         let entropy = self.rng.bytes();
         let boot = self.hub.store.boot(&self.hub.identity, restored, entropy);
         self.say(|| format!("hub starts, head {:?}, restored {restored}", boot.head));

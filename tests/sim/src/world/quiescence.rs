@@ -118,7 +118,9 @@ impl World {
             && self.hub.store.unsynced() == 0
             && (0..self.devices.len()).filter(|at| self.takes_part(*at)).all(|at| {
                 let (device, rows) = (&self.devices[at], &self.devices[at].rows);
+                let link = device.session().and_then(|session| self.links.get(&session));
                 device.is_settled()
+                    && link.is_some_and(|link| link.hub_open && link.device_open && !link.broken)
                     && device.core.as_ref().is_some_and(lockstep_client_core::device::Device::online)
                     && rows.outbox.is_empty()
                     && rows.resolves.is_empty()
