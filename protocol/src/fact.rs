@@ -220,6 +220,15 @@ impl Fact {
         }
     }
 
+    /// What the author of a reply had seen.
+    #[must_use]
+    pub const fn seen(&self) -> Option<MessageId> {
+        match self {
+            Self::Message(message) => message.seen,
+            _ => None,
+        }
+    }
+
     /// The message that it is about, itself apart.
     #[must_use]
     pub const fn target(&self) -> Option<MessageId> {

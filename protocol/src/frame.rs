@@ -37,11 +37,14 @@ pub enum DeviceFrame {
     /// The member has read up to a message.
     #[n(3)]
     Mark {
-        /// The conversation.
+        /// Comes back in the Ack.
         #[n(0)]
+        tag: Tag,
+        /// The conversation.
+        #[n(1)]
         conversation: ConversationId,
         /// The newest message read.
-        #[n(1)]
+        #[n(2)]
         message: MessageId,
     },
     /// The member types a reply: takes or renews the lease.
@@ -318,7 +321,7 @@ pub enum HubFrame {
     /// A part of a document.
     #[n(4)]
     Snapshot(#[n(0)] Snapshot),
-    /// The answer to Push, Resolve, Offer, Command.
+    /// The answer to Push, Mark, Resolve, Offer, Command.
     #[n(5)]
     Ack {
         /// The question's tag.
@@ -594,7 +597,7 @@ pub enum Outcome {
     /// Offer: the hub has it.
     #[n(2)]
     Known,
-    /// Resolve, Command: done by this entry.
+    /// Mark, Resolve, Command: done by this entry (or by nothing newer: it was so before).
     #[n(3)]
     Done(#[n(0)] Lsn),
     /// Invite: the code.

@@ -29,6 +29,8 @@ pub(crate) enum Question {
     Push(PushQuestion),
     /// A resolution, by order.
     Resolve(u64),
+    /// A read position.
+    Mark(ConversationId, MessageId),
     /// Offered entries.
     Offer(Vec<OfferKey>),
     /// A command of this act.
@@ -152,11 +154,13 @@ impl Device {
 
     pub(crate) fn send_mark(&mut self, conversation: ConversationId, message: MessageId) {
         if self.ready() && self.outbox.document_of(message).is_none() {
-            self.send(&DeviceFrame::Mark { conversation, message });
+            let tag = self.tag();
+            self.questions.insert(tag, Question::Mark(conversation, message));
+            self.send(&DeviceFrame::Mark { tag, conversation, message });
         }
     }
 
-    /// Read positions that the hub has not confirmed go out once more in each session: they have no Ack.
+    /// Read positions that the hub has not confirmed go out once more in each session.
     pub(crate) fn resend_marks(&mut self) {
         let marks = self.conversations.values().filter(|row| !row.lost);
         let marks: Vec<_> = marks.filter_map(|row| Some((row.conversation.id, row.unsent_mark?))).collect();
@@ -180,6 +184,7 @@ impl Device {
                     self.resolve_answered(order, result);
                 }
             }
+            Some(Question::Mark(conversation, message)) => self.mark_answered(conversation, message, &results),
             Some(Question::Offer(keys)) => self.offer_answered(keys, results),
             Some(Question::Command(request)) => {
                 let outcome = results.into_iter().next().map_or(ActOutcome::Interrupted, ActOutcome::Answered);
@@ -301,6 +306,17 @@ impl Device {
             let grant = self.cursor_lsn().unwrap_or_default();
             let (before, floor) = (Some(document.number.saturating_add(1)), document.number);
             self.begin_backfill(BackfillRow { conversation, grant, before, floor, changed: false });
+        }
+    }
+
+    /// A read position is confirmed, or can never be; one that is only refused for now goes out in the next session.
+    fn mark_answered(&mut self, conversation: ConversationId, message: MessageId, results: &[Outcome]) {
+        let later = results
+            .iter()
+            .any(|result| matches!(result, Outcome::Refused(refusal) if refusal.class() == RefusalClass::Again));
+        let waits = self.conversations.get(&conversation).and_then(|row| row.unsent_mark);
+        if !later && waits.is_some_and(|unsent| unsent <= message) {
+            self.conversation_row(conversation).unsent_mark = None;
         }
     }
 

@@ -380,7 +380,7 @@ impl Device {
                 self.session.phase = Phase::Stopped;
                 self.notice(Notice::Stopped(code));
             }
-            Some(RefusalCode::LeaseHeld | RefusalCode::LeaseResting | RefusalCode::LeasesFull) => {
+            Some(RefusalCode::LeasesFull) => {
                 let conversation = self.last_typed();
                 self.notice(Notice::LeaseRefused { conversation, refusal: Box::new(refusal) });
             }

@@ -161,7 +161,7 @@ any_enum! {
         |s| Self::Hello(s.any()),
         |s| Self::Enrol(s.any()),
         |s| Self::Push(s.any()),
-        |s| Self::Mark { conversation: s.any(), message: s.any() },
+        |s| Self::Mark { tag: s.any(), conversation: s.any(), message: s.any() },
         |s| Self::Typing { conversation: s.any() },
         |s| Self::Resolve(s.any()),
         |s| Self::Offer { tag: s.any(), entries: s.any() },

@@ -357,7 +357,7 @@ pub(crate) fn device_frames() -> Vec<(&'static str, DeviceFrame)> {
         ("push-first", push(DocumentKind::Segment, 1, Some(NONCE))),
         ("push-later", push(DocumentKind::Segment, 70_000, None)),
         ("push-card", push(DocumentKind::Card, 2, None)),
-        ("mark", DeviceFrame::Mark { conversation: CONVERSATION, message: message_id(11) }),
+        ("mark", DeviceFrame::Mark { tag: 8, conversation: CONVERSATION, message: message_id(11) }),
         ("typing", DeviceFrame::Typing { conversation: CONVERSATION }),
         ("resolve-send", resolve(Resolution::Send, Some(message_id(13)))),
         ("resolve-discard", resolve(Resolution::Discard, None)),

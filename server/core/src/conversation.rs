@@ -16,7 +16,7 @@ use crate::row::{AcceptedReply, ConversationRow, DocumentState, IndexRow, KeyRow
 #[derive(Debug)]
 pub(crate) enum Work {
     Push(SessionId, Push),
-    Mark(SessionId, MessageId),
+    Mark(SessionId, Tag, MessageId),
     Typing(SessionId),
     Resolve(SessionId, Resolve),
     /// The entries of one Offer that belong to this conversation, with their places in it.
@@ -49,7 +49,7 @@ impl Work {
     pub(crate) const fn session(&self) -> Option<SessionId> {
         match self {
             Self::Push(session, _)
-            | Self::Mark(session, _)
+            | Self::Mark(session, ..)
             | Self::Typing(session)
             | Self::Resolve(session, _)
             | Self::Offer(session, ..)

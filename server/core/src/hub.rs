@@ -290,7 +290,7 @@ impl Hub {
             DeviceFrame::Command { tag, command } => return self.command(id, tag, member, command, effects),
             DeviceFrame::Offer { tag, entries } => return self.offered(id, tag, entries, effects),
             DeviceFrame::Push(push) => (push.document.conversation, Work::Push(id, push)),
-            DeviceFrame::Mark { conversation, message } => (conversation, Work::Mark(id, message)),
+            DeviceFrame::Mark { tag, conversation, message } => (conversation, Work::Mark(id, tag, message)),
             DeviceFrame::Typing { conversation } => (conversation, Work::Typing(id)),
             DeviceFrame::Resolve(resolve) => (resolve.conversation, Work::Resolve(id, resolve)),
             DeviceFrame::Fetch(fetch) => (fetch.conversation, Work::Fetch(id, fetch)),
@@ -308,6 +308,7 @@ impl Hub {
             return match work {
                 Work::Push(_, push) => self.ack_now(id, push.tag, vec![Outcome::Refused(refusal)], effects),
                 Work::Resolve(_, resolve) => self.ack_now(id, resolve.tag, vec![Outcome::Refused(refusal)], effects),
+                Work::Mark(_, tag, _) => self.ack_now(id, tag, vec![Outcome::Refused(refusal)], effects),
                 Work::Offer(_, tag, entries) => {
                     let refused = entries.iter().map(|(place, _)| (*place, Outcome::Refused(refusal.clone())));
                     self.offer_results(id, tag, refused.collect(), effects);
@@ -325,7 +326,7 @@ impl Hub {
         match frame {
             DeviceFrame::Push(push) => self.ack_now(id, push.tag, answer, effects),
             DeviceFrame::Resolve(resolve) => self.ack_now(id, resolve.tag, answer, effects),
-            DeviceFrame::Command { tag, .. } => self.ack_now(id, *tag, answer, effects),
+            DeviceFrame::Command { tag, .. } | DeviceFrame::Mark { tag, .. } => self.ack_now(id, *tag, answer, effects),
             DeviceFrame::Offer { tag, entries } => {
                 self.ack_now(id, *tag, vec![Outcome::Refused(refusal); entries.len()], effects);
             }

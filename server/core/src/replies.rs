@@ -2,7 +2,7 @@
 
 use lockstep_protocol::entry::{Delivery, EntryBody, Resolution, Verdict};
 use lockstep_protocol::fact::KeyId;
-use lockstep_protocol::frame::{HubFrame, Marker, Outcome, Resolve};
+use lockstep_protocol::frame::{HubFrame, Marker, Outcome, Resolve, Tag};
 use lockstep_protocol::id::{ConversationId, DocumentId, Lsn, MediaHash, MemberId, MessageId};
 use lockstep_protocol::limits;
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
@@ -83,33 +83,44 @@ impl Hub {
         }
     }
 
-    /// A read marker: a max-register by the LSN of a known message.
+    /// A read marker: a max-register by the LSN of a known message. An older one is done already.
     pub(crate) fn mark(
         &mut self,
         id: ConversationId,
         slot: &mut Slot,
         session: SessionId,
+        tag: Tag,
         message: MessageId,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(member) = self.seeing_member(slot, session) else {
-            return self.send(session, &refused(None, RefusalCode::ConversationUnknown.into()), effects);
+        let mut draft = Draft::default();
+        let outcome = match self.try_mark(id, slot, &mut draft, session, message) {
+            Ok(lsn) => Outcome::Done(lsn),
+            Err(code) => Outcome::Refused(code.into()),
         };
-        let read = match target_of(slot, &message) {
-            Ok((row, _)) => row.stamp.lsn,
-            Err(code) => return self.send(session, &refused(None, code.into()), effects),
-        };
-        let Some(row) = slot.row_mut() else { return };
+        let ticket = self.log.commit(draft, effects);
+        self.ack_after(ticket, session, tag, vec![outcome], effects);
+    }
+
+    fn try_mark(
+        &mut self,
+        id: ConversationId,
+        slot: &mut Slot,
+        draft: &mut Draft,
+        session: SessionId,
+        message: MessageId,
+    ) -> Result<Lsn, RefusalCode> {
+        let member = self.seeing_member(slot, session).ok_or(RefusalCode::ConversationUnknown)?;
+        let read = target_of(slot, &message)?.0.stamp.lsn;
+        let row = slot.row_mut().ok_or(RefusalCode::ConversationUnknown)?;
         let marker = Marker { member, message, read };
         match row.markers.binary_search_by_key(&member, |marker| marker.member) {
-            Ok(at) if row.markers[at].read >= read => return,
+            Ok(at) if row.markers[at].read >= read => return Ok(row.newest),
             Ok(at) => row.markers[at] = marker,
             Err(at) => row.markers.insert(at, marker),
         }
-        let mut draft = Draft::default();
         let body = EntryBody::Marked { conversation: id, message, read };
-        self.append_to(slot, &mut draft, Author::new(member), body);
-        self.log.commit(draft, effects);
+        Ok(self.append_to(slot, draft, Author::new(member), body).lsn)
     }
 
     /// The author of a held reply decides: send anyway, judged again, or discard. The first resolution wins.

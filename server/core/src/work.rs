@@ -75,7 +75,7 @@ impl Hub {
     fn perform(&mut self, id: ConversationId, slot: &mut Slot, work: Work, effects: &mut Vec<Effect>) {
         match work {
             Work::Push(session, push) => self.push(slot, session, push, effects),
-            Work::Mark(session, message) => self.mark(id, slot, session, message, effects),
+            Work::Mark(session, tag, message) => self.mark(id, slot, session, tag, message, effects),
             Work::Typing(session) => self.typing(id, slot, session, effects),
             Work::Resolve(session, resolve) => self.resolve(slot, session, &resolve, effects),
             Work::Offer(session, tag, entries) => self.readmit(slot, session, tag, entries, effects),
@@ -125,6 +125,10 @@ impl Hub {
         match work {
             Work::Push(_, push) => {
                 documents.push(push.document);
+                // One reply's acceptance may push what another has seen out of the lock's memory.
+                if push.facts.len() > 1 {
+                    keys.extend(push.facts.iter().filter_map(|pushed| pushed.fact.seen()).map(KeyId::from));
+                }
                 for pushed in &push.facts {
                     fact_keys(slot, &pushed.fact, &mut keys);
                 }
@@ -145,7 +149,7 @@ impl Hub {
                     }
                 }
             }
-            Work::Mark(_, message) => keys.push(KeyId::from(*message)),
+            Work::Mark(_, _, message) => keys.push(KeyId::from(*message)),
             Work::Resolve(_, resolve) => {
                 keys.push(KeyId::from(resolve.message));
                 keys.extend(resolve.seen.filter(|seen| slot.lock.accepted_lsn(*seen).is_none()).map(KeyId::from));
@@ -288,7 +292,8 @@ impl Hub {
                 self.offer_results(session, tag, results, effects);
             }
             Work::Fetch(session, fetch) => self.send(session, &refused(Some(fetch.tag), refusal), effects),
-            Work::Mark(session, _) | Work::Typing(session) => self.send(session, &refused(None, refusal), effects),
+            Work::Mark(session, tag, _) => self.ack_now(session, tag, vec![outcome], effects),
+            Work::Typing(session) => self.send(session, &refused(None, refusal), effects),
             Work::Wake(session) => self.refuse_session(session, refusal, effects),
             // Losses and snapshots are tried again: a loss that cannot be replayed keeps the hub closed.
             Work::Replay(event) => self.replay_later(event, effects),

@@ -199,7 +199,7 @@ impl Hostile {
                 return Some(vec![typing; 100]);
             }
             25 => DeviceFrame::Fetch(Fetch { tag, conversation, before: None, limit: 16 }),
-            26 => DeviceFrame::Mark { conversation, message: target },
+            26 => DeviceFrame::Mark { tag: 9, conversation, message: target },
             27 => {
                 let facts = (0..20).map(|_| Fact::Message(self.message(wall_ms, Direction::Note, rng))).collect();
                 self.push(beside, facts, rng)

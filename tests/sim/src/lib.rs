@@ -13,6 +13,7 @@ pub mod model;
 pub mod planted;
 pub mod rng;
 pub mod scenario;
+pub mod script;
 pub mod seed;
 pub mod shrink;
 pub mod store;

@@ -36,6 +36,12 @@ impl Pipe {
         self.last_us
     }
 
+    /// Whether nothing is on its way.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
     /// Takes the next frame off; or answers when to look again, while nothing moves.
     ///
     /// # Errors

@@ -29,6 +29,8 @@ pub struct Recorded {
     pub true_ms: u64,
     /// Which run of the hub decided on it.
     pub run: u64,
+    /// It stood in an earlier epoch with the same author and time.
+    pub readmitted: bool,
 }
 
 /// A message as the log tells it.
@@ -173,7 +175,7 @@ impl LogModel {
                     if *resolution == Resolution::Send {
                         known.accepted = Some(lsn);
                         let member = known.member;
-                        self.accept(conversation, lsn, *message, member, &recorded, true);
+                        self.accept(conversation, lsn, *message, member, &recorded, !recorded.readmitted);
                     }
                 }
             }
@@ -222,8 +224,7 @@ impl LogModel {
                 };
                 self.messages.insert((conversation, message.id), model);
                 if goes {
-                    let judged = placed.origin.is_none();
-                    self.accept(conversation, stamp.lsn, message.id, stamp.member, recorded, judged);
+                    self.accept(conversation, stamp.lsn, message.id, stamp.member, recorded, !recorded.readmitted);
                 }
             }
             Fact::Retraction { message, .. } => {

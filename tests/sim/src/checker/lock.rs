@@ -115,6 +115,14 @@ impl Checker {
         }
     }
 
+    /// Whether the same member resolved the message at the same time once before: it was re-admitted.
+    pub(super) fn was_resolved(&self, message: MessageId, stamp: &Stamp) -> bool {
+        self.archive.values().flatten().any(|entry| {
+            matches!(&entry.body, EntryBody::Resolved { message: of, .. } if *of == message)
+                && (entry.stamp.member, entry.stamp.at_ms) == (stamp.member, stamp.at_ms)
+        })
+    }
+
     /// A held reply sent anyway: rules 3 and 4 once more, with one of the `seen` that its author gave.
     pub(super) fn check_resolution(
         &self,
@@ -135,7 +143,8 @@ impl Checker {
         }
         let shown = self.resolves.get(&message).map_or(&[][..], Vec::as_slice);
         let passes = |seen: &Option<MessageId>| self.allows(None, conversation, *seen, stamp, true_ms);
-        if shown.iter().any(passes) || stamp.verdict != Verdict::Accepted {
+        // A resolution that was re-admitted keeps its author and time, and is not judged again.
+        if self.was_resolved(message, stamp) || shown.iter().any(passes) {
             return Ok(());
         }
         Violation::fail("lock", format!("{message} was sent anyway against the rules at {:?}", stamp.lsn))

@@ -39,15 +39,14 @@ impl Checker {
             }
             _ => {}
         }
+        let readmitted = match &entry.body {
+            EntryBody::Fact(placed) => placed.origin.is_some(),
+            EntryBody::Resolved { message, .. } => self.was_resolved(*message, &entry.stamp),
+            _ => false,
+        };
         self.archive.entry((epoch, lsn)).or_default().push(entry.clone());
-        self.model.push(Recorded {
-            epoch,
-            entry,
-            bytes: logged.bytes.clone(),
-            chain: logged.chain,
-            true_ms,
-            run: self.run,
-        });
+        let (bytes, chain, run) = (logged.bytes.clone(), logged.chain, self.run);
+        self.model.push(Recorded { epoch, entry, bytes, chain, true_ms, run, readmitted });
         Ok(())
     }
 

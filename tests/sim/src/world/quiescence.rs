@@ -120,12 +120,13 @@ impl World {
                 let (device, rows) = (&self.devices[at], &self.devices[at].rows);
                 let link = device.session().and_then(|session| self.links.get(&session));
                 device.is_settled()
-                    && link.is_some_and(|link| link.hub_open && link.device_open && !link.broken)
+                    && link.is_some_and(|link| {
+                        link.hub_open && link.device_open && !link.broken && link.up.is_empty() && link.down.is_empty()
+                    })
                     && device.core.as_ref().is_some_and(lockstep_client_core::device::Device::online)
                     && rows.outbox.is_empty()
                     && rows.resolves.is_empty()
                     && rows.backfills.is_empty()
-                    && rows.conversations.values().all(|row| row.unsent_mark.is_none())
             })
     }
 
@@ -173,10 +174,22 @@ impl World {
             }
         }
         self.check_held()?;
+        self.check_marks()?;
         let held = self.hub.core.as_ref().map_or(0, lockstep_core::hub::Hub::conversations_in_memory);
         let bound = self.scenario.config.conversations_max;
         if held > bound {
             return Violation::fail("bounded", format!("the idle hub holds {held} conversations of {bound}"));
+        }
+        Ok(())
+    }
+
+    /// Read positions have reached the hub, or the device knows that they need not.
+    fn check_marks(&self) -> Result<(), Violation> {
+        for (at, device) in self.devices.iter().enumerate().filter(|(at, _)| self.takes_part(*at)) {
+            let unsent = device.rows.conversations.values().find_map(|row| Some((row.conversation.id, row.unsent_mark?)));
+            if let Some((conversation, message)) = unsent {
+                return Violation::fail("marks", format!("d{at} still waits to mark {message} of {conversation:?}"));
+            }
         }
         Ok(())
     }
