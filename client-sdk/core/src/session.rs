@@ -332,13 +332,14 @@ impl Device {
         team: Option<Team>,
         end: Option<Cursor>,
     ) {
+        // Page 0 starts the catalogue over, at any time: a change of role or policy needs one in mid-session.
+        if page == 0 {
+            self.session.pages = Some(Pages::default());
+        }
         let Some(pages) = &mut self.session.pages else {
             self.session.broken = true;
             return;
         };
-        if page == 0 {
-            *pages = Pages::default();
-        }
         if page != pages.next || pages.conversations.len() + conversations.len() > CATALOGUE_MAX {
             self.session.broken = true;
             return;
@@ -352,9 +353,9 @@ impl Device {
         }
     }
 
-    /// The catalogue is taken: pushes may begin.
+    /// The catalogue is taken: pushes may begin, unless the next one has begun already.
     pub(crate) fn catalogue_taken(&mut self) {
-        self.session.pages = None;
+        self.session.pages.take_if(|pages| pages.next == 0);
     }
 
     /// A refusal of the session, or of a frame that has no Ack.
