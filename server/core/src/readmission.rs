@@ -2,7 +2,7 @@
 //! verdict, by the hub's own recovery actor. DESIGN section 6.
 
 use lockstep_protocol::change::{self, ChainHead};
-use lockstep_protocol::entry::{EntryBody, Origin, PlacedFact, Verdict};
+use lockstep_protocol::entry::{Delivery, EntryBody, Origin, PlacedFact, Verdict};
 use lockstep_protocol::fact::Fact;
 use lockstep_protocol::frame::{OfferedEntry, Outcome, Tag};
 use lockstep_protocol::id::{ActorId, ConversationId, DeviceId, DocumentId, Lsn};
@@ -128,7 +128,7 @@ impl Hub {
             }
             EntryBody::Delivered { message, delivery, .. } => {
                 let (row, state) = target_of(slot, &message)?;
-                if state.delivery.is_some_and(|known| known >= delivery) {
+                if state.delivery.is_some_and(|known| certainty(known) >= certainty(delivery)) {
                     return Ok(Outcome::Known);
                 }
                 let document = row.document;
@@ -182,5 +182,14 @@ impl Hub {
             origin: Some(origin),
         };
         Ok(self.place(slot, draft, Author { verdict, ..author }, place, fact).lsn)
+    }
+}
+
+/// How much is known of a delivery: a report is re-admitted only over one that says less, so none is written twice.
+const fn certainty(delivery: Delivery) -> u8 {
+    match delivery {
+        Delivery::Sending => 1,
+        Delivery::Unknown => 2,
+        Delivery::Sent | Delivery::Failed => 3,
     }
 }

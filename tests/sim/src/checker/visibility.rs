@@ -104,7 +104,6 @@ impl Checker {
                 .iter()
                 .try_for_each(|listed| seen_from("a catalogue row", head, listed.conversation.id)),
             HubFrame::Lease { conversation, .. } => seen_from("a lease", head, *conversation),
-            HubFrame::Fetched { conversation, .. } => seen_from("the end of a fetch", head, *conversation),
             _ => Ok(()),
         }
     }

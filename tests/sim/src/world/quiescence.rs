@@ -28,6 +28,8 @@ impl World {
     pub(super) fn note_held(&mut self) {
         let Some((_, model, _)) = &self.hub.backup else { return };
         let since = model.head();
+        // What an earlier return was to bring back counts as far as a device still holds it.
+        self.held.clear();
         for (at, device) in self.devices.iter_mut().enumerate() {
             if device.hostile.is_some() {
                 continue;
@@ -43,10 +45,6 @@ impl World {
                     self.held.push(Held { device: at, conversation, key, since });
                 }
             }
-        }
-        // What an earlier return was to bring back counts from this one on.
-        for held in &mut self.held {
-            held.since = held.since.min(since);
         }
     }
 
