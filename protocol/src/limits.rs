@@ -98,6 +98,10 @@ pub const LEASE_NOTICE_MS_MIN: u64 = 1_000;
 pub const INVITE_MS_MAX: u64 = 10 * 60 * 1000;
 /// Live enrolment codes at once.
 pub const INVITES_MAX: usize = 256;
+/// Live enrolment codes for one member, so that nobody can use them all up.
+pub const INVITES_PER_MEMBER_MAX: usize = 8;
+/// Members of a team: the first catalogue page carries them all.
+pub const MEMBERS_MAX: usize = 4_096;
 /// A connection must be welcomed within this time.
 pub const HANDSHAKE_MS_MAX: u64 = 10_000;
 /// A session that sends nothing, not even Ping, for this long is closed.
@@ -120,6 +124,7 @@ const _: () = assert!(
     "a fact whose fields are all at their limit is within the fact limit"
 );
 const _: () = assert!(FIELD_VALUE_BYTES_MAX < FACT_BYTES_MAX && REASON_BYTES_MAX < FACT_BYTES_MAX);
+const _: () = assert!(MEMBERS_MAX * (NAME_BYTES_MAX + 16) < FRAME_BYTES_MAX - 64 * 1024, "a team fits a frame");
 const _: () = assert!(2 * FACT_BYTES_MAX < FRAME_BYTES_MAX, "one fact always fits a frame");
 const _: () = assert!(LOG_READ_BYTES_MAX + FACT_BYTES_MAX < FRAME_BYTES_MAX, "one log read fits a frame");
 const _: () = assert!(FRAME_BYTES_MAX <= SESSION_QUEUE_BYTES_MAX, "any one frame fits an empty session queue");

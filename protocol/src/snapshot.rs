@@ -2,7 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::entry::{EntryBody, Stamp};
+use crate::entry::{EntryBody, Mac, Stamp};
 use crate::id::{ActorId, ChangeHash, Epoch, first_16};
 
 /// Order-independent digest of what a document holds: the exclusive or of 16 bytes a fact or event.
@@ -13,18 +13,20 @@ use crate::id::{ActorId, ChangeHash, Epoch, first_16};
 pub struct DocumentDigest(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
 
 impl DocumentDigest {
-    /// Adds (or takes back) a fact by its full change hash, which fixes document, chain, place and content.
-    pub fn toggle_fact(&mut self, hash: &ChangeHash) {
-        self.toggle(&hash.0[..16]);
+    /// Adds (or takes back) a fact: by its full change hash, which fixes document, chain, place and content, and by its
+    /// stamp's MAC, because after a rollback the same change may have been judged twice.
+    pub fn toggle_fact(&mut self, hash: &ChangeHash, mac: &Mac) {
+        self.toggle(&hash.0[..16], mac);
     }
 
     /// Adds (or takes back) a resolution or delivery.
-    pub fn toggle_event(&mut self, body: &EntryBody) {
-        self.toggle(&first_16(blake3::Hasher::new().update(&body.mac_bytes())));
+    pub fn toggle_event(&mut self, body: &EntryBody, mac: &Mac) {
+        self.toggle(&first_16(blake3::Hasher::new().update(&body.mac_bytes())), mac);
     }
 
-    fn toggle(&mut self, bytes: &[u8]) {
+    fn toggle(&mut self, bytes: &[u8], mac: &Mac) {
         self.0.iter_mut().zip(bytes).for_each(|(digest, byte)| *digest ^= byte);
+        self.0.iter_mut().zip(mac.0).for_each(|(digest, byte)| *digest ^= byte);
     }
 }
 
@@ -105,16 +107,21 @@ mod tests {
             delivery: Delivery::Sent,
         };
         let (mut one, mut other) = (DocumentDigest::default(), DocumentDigest::default());
-        one.toggle_fact(&hashes[0]);
-        one.toggle_event(&event);
-        one.toggle_fact(&hashes[1]);
-        other.toggle_fact(&hashes[1]);
-        other.toggle_fact(&hashes[0]);
+        let mac = |byte: u8| Mac([byte; 8]);
+        one.toggle_fact(&hashes[0], &mac(1));
+        one.toggle_event(&event, &mac(3));
+        one.toggle_fact(&hashes[1], &mac(2));
+        other.toggle_fact(&hashes[1], &mac(2));
+        other.toggle_fact(&hashes[0], &mac(1));
         assert_ne!(one, other);
-        other.toggle_event(&event);
+        let mut judged_otherwise = other;
+        judged_otherwise.toggle_event(&event, &mac(4));
+        other.toggle_event(&event, &mac(3));
         assert_eq!(one, other);
-        hashes.iter().for_each(|hash| one.toggle_fact(hash));
-        one.toggle_event(&event);
+        assert_ne!(one, judged_otherwise, "the same body under another stamp");
+        one.toggle_fact(&hashes[0], &mac(1));
+        one.toggle_fact(&hashes[1], &mac(2));
+        one.toggle_event(&event, &mac(3));
         assert_eq!(one, DocumentDigest::default());
     }
 

@@ -17,7 +17,7 @@ use lockstep_protocol::change::{ChainHead, derive_into};
 use lockstep_protocol::codec;
 use lockstep_protocol::cursor::Cursor;
 use lockstep_protocol::document::{ChainFact, Document, build};
-use lockstep_protocol::entry::{Entry, EntryBody, HubKey, LogChain, Stamp, Verdict};
+use lockstep_protocol::entry::{Entry, EntryBody, HubKey, LogChain, Mac, Stamp, Verdict};
 use lockstep_protocol::fact::Fact;
 use lockstep_protocol::genesis::{GENESIS_ACTOR, Genesis};
 use lockstep_protocol::id::{ActorId, ChangeHash, DeviceId, DocumentId, DocumentKind, Lsn};
@@ -152,7 +152,7 @@ fn documents() {
         for placed in &facts {
             let head = chains.entry(placed.actor).or_insert_with(|| ChainHead::empty(kind));
             *head = derive_into(&placed.actor, head, &placed.fact, &mut Vec::new());
-            digest.toggle_fact(&head.hash);
+            digest.toggle_fact(&head.hash, &Mac(placed.seq.to_be_bytes().repeat(2).try_into().expect("8 bytes")));
             let line = [&placed.actor.0[..], &placed.seq.to_be_bytes(), &codec::encode(&placed.fact)].concat();
             golden.line("fact", &line, |bytes| {
                 let actor = ActorId(bytes[..16].try_into().expect("16 bytes"));
@@ -268,7 +268,7 @@ fn keys_and_proofs() {
         });
         if matches!(entry.body, EntryBody::Resolved { .. } | EntryBody::Delivered { .. }) {
             let mut digest = DocumentDigest::default();
-            digest.toggle_event(&entry.body);
+            digest.toggle_event(&entry.body, &entry.stamp.mac);
             golden.line("digest", &digest.0, |_| {});
         }
         golden.blank();

@@ -36,7 +36,7 @@ impl Device {
     }
 
     fn try_act(&mut self, request: Request, act: Act) -> Option<ActOutcome> {
-        if self.outbox.len() >= OUTBOX_MAX {
+        if self.outbox.len() >= OUTBOX_MAX && writes(&act) {
             return Some(ActOutcome::Busy);
         }
         let outcome = match act {
@@ -238,9 +238,7 @@ impl Device {
             }
             Act::Open { conversation } => {
                 self.visible(*conversation).ok()?;
-                let segment = self.open_document(*conversation, DocumentKind::Segment);
-                let card = self.open_document(*conversation, DocumentKind::Card);
-                [segment, card].into_iter().find(|document| self.absent(*document))
+                self.absent_from(*conversation, self.oldest_shown(*conversation))
             }
             Act::ShowOlder { conversation } => self.next_older(*conversation).filter(|document| self.absent(*document)),
             _ => None,
@@ -263,4 +261,17 @@ impl Device {
         let message = replica.about(id).find(|row| matches!(row.placed.fact, Fact::Message(_)));
         message.map(|row| row.stamp.verdict)
     }
+}
+
+/// Whether an act writes a fact.
+const fn writes(act: &Act) -> bool {
+    matches!(
+        act,
+        Act::Write(_)
+            | Act::Edit { .. }
+            | Act::Retract { .. }
+            | Act::React { .. }
+            | Act::SetField { .. }
+            | Act::SetLabel { .. }
+    )
 }

@@ -22,7 +22,9 @@ use crate::row::{BackfillRow, EventRow, FactRow, Write};
 const FETCH_SEGMENTS: u32 = 4;
 /// Fetches in flight at once.
 const FETCHES_MAX: usize = 2;
-/// Largest saved document, bytes. A segment at its hard cap has 6,144 operations of at most 16 KiB.
+/// Attempts to read one document.
+pub(crate) const READS_MAX: u32 = 4;
+/// Largest snapshot of one document, bytes: saved document, table and tail. A segment at its hard cap has 6,144 operations of at most 16 KiB.
 const DOCUMENT_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// A Fetch that waits for its answers.
@@ -46,6 +48,8 @@ pub(crate) struct WholeSnapshot {
     pub(crate) document: DocumentId,
     upto: Lsn,
     parts: u32,
+    /// Bytes of all parts.
+    weight: usize,
     bytes: Vec<u8>,
     table: Table,
     tail: Vec<TailEntry>,
@@ -58,6 +62,28 @@ impl Device {
         self.backfills.insert(row.conversation, row);
         self.write(Write::Backfill(row));
         self.pauses.clear(&Waiter::Fetch(row.conversation));
+    }
+
+    /// Starts a backfill of one document, or widens the present one so that it covers it.
+    pub(crate) fn backfill_document(&mut self, document: DocumentId) {
+        let (before, floor) = match document.kind {
+            DocumentKind::Segment => (Some(document.number.saturating_add(1)), document.number),
+            DocumentKind::Card => (None, u32::MAX),
+        };
+        let conversation = document.conversation;
+        self.fetches.retain(|_, fetch| fetch.conversation != conversation);
+        let row = match self.backfills.get(&conversation) {
+            Some(known) => BackfillRow {
+                before: known.before.zip(before).map(|(known, before)| known.max(before)),
+                floor: known.floor.min(floor),
+                ..*known
+            },
+            None => {
+                let grant = self.cursor_lsn().unwrap_or_default();
+                BackfillRow { conversation, grant, before, floor, changed: false }
+            }
+        };
+        self.begin_backfill(row);
     }
 
     /// Whether a Fetch belongs to its conversation's present backfill.
@@ -117,15 +143,15 @@ impl Device {
     /// A part of a document.
     pub(crate) fn take_part(&mut self, part: Snapshot) {
         let Some(fetch) = self.fetches.get_mut(&part.tag) else { return };
+        let weight = weight(&part);
         if part.part == 0 {
             let Snapshot { document, upto, bytes, table, tail, .. } = part;
-            fetch.assembling = Some(WholeSnapshot { document, upto, parts: 1, bytes, table, tail, read: None });
+            fetch.assembling = Some(WholeSnapshot { document, upto, parts: 1, weight, bytes, table, tail, read: None });
         } else if let Some(whole) = fetch.assembling.as_mut().filter(|whole| {
-            whole.document == part.document
-                && whole.parts == part.part
-                && whole.bytes.len() + part.bytes.len() <= DOCUMENT_BYTES_MAX
+            whole.document == part.document && whole.parts == part.part && whole.weight + weight <= DOCUMENT_BYTES_MAX
         }) {
             whole.parts += 1;
+            whole.weight += weight;
             whole.bytes.extend(part.bytes);
             whole.table.facts.extend(part.table.facts);
             whole.table.events.extend(part.table.events);
@@ -183,13 +209,21 @@ impl Device {
                 self.queue(Job::Replace { tag, snapshot: Box::new(snapshot) });
                 self.finish_fetch(tag);
             }
-            Err(ApplyFailure) => self.fetch_failed(tag, document),
+            Err(ApplyFailure) => {
+                self.fetch_failed(tag, document);
+                self.finish_fetch(tag);
+            }
         }
     }
 
+    /// A document that came cannot be read. It is asked for again a few times; then the backfill goes on without it.
     fn fetch_failed(&mut self, tag: Tag, document: DocumentId) {
-        if let Some(fetch) = self.fetches.remove(&tag) {
-            self.notice(Notice::DocumentBroken(document));
+        self.notice(Notice::DocumentBroken(document));
+        let failures = self.unreadable.entry(document).or_default();
+        *failures += 1;
+        if *failures < READS_MAX
+            && let Some(fetch) = self.fetches.remove(&tag)
+        {
             let waiter = Waiter::Fetch(fetch.conversation);
             self.pauses.pause(waiter, self.now.mono_ms, None, &mut self.random);
         }
@@ -219,7 +253,10 @@ impl Device {
         }
         let upto = snapshot.upto;
         match unpack(snapshot) {
-            Some(replica) => self.replace(replica, upto),
+            Some(replica) => {
+                self.unreadable.remove(&document);
+                self.replace(replica, upto);
+            }
             None => self.fetch_failed(tag, document),
         }
     }
@@ -280,6 +317,10 @@ impl Device {
         self.offer_lost(&old, Some(&new));
         self.write(Write::DocumentGone(document));
         for held in new.facts() {
+            let placed = &held.row.placed;
+            if old.fact(placed.actor, placed.seq).is_none() {
+                self.note_if_pending(&placed.fact, document, &held.row.stamp);
+            }
             self.clock.receive(self.now.wall_ms, held.row.placed.fact.time_ms());
             self.pending.writes.push(Write::Fact(Box::new(held.row.clone())));
         }
@@ -292,7 +333,9 @@ impl Device {
             self.touch(document, Some(*message));
         }
         self.touch(document, None);
-        let newest_reply = new.newest_reply(|epoch| self.generation(epoch));
+        // All of it stands in the log of this epoch's hub, whichever epochs its stamps are of: LSNs alone rank it.
+        let generation = self.generation(&epoch);
+        let newest_reply = new.newest_reply(|_| generation);
         *self.replica(document) = new;
         self.document(document).newest_reply = newest_reply;
         self.refresh_digest(document);
@@ -315,6 +358,13 @@ impl Device {
             self.forked(document);
         }
     }
+}
+
+/// What a part takes in memory, bytes.
+fn weight(part: &Snapshot) -> usize {
+    let tail = part.tail.iter().map(|row| size_of::<TailEntry>() + row.entry.0.len()).sum::<usize>();
+    let table = size_of_val(&*part.table.facts) + size_of_val(&*part.table.events);
+    part.bytes.len() + table + tail
 }
 
 /// The document that a snapshot means; none if its parts do not fit each other.

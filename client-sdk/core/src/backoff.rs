@@ -24,6 +24,8 @@ pub(crate) enum Waiter {
     Push(DocumentId),
     /// A resolution, by order.
     Resolve(u64),
+    /// A conversation's read position.
+    Mark(ConversationId),
     /// Offers.
     Offer,
     /// A conversation's backfill.

@@ -26,11 +26,12 @@ impl Device {
         }
         let changed = self.meta.cursor.is_some_and(|cursor| cursor.epoch != end.epoch);
         let listed: BTreeSet<ConversationId> = conversations.iter().map(|row| row.conversation.id).collect();
-        let unlisted = self.conversations.keys().filter(|id| !listed.contains(id));
-        for conversation in unlisted.copied().collect::<Vec<_>>() {
+        let unlisted = self.conversations.iter().filter(|(id, _)| !listed.contains(id));
+        for (conversation, lost) in unlisted.map(|(id, row)| (*id, row.lost)).collect::<Vec<_>>() {
             if changed {
                 self.lose(conversation);
-            } else {
+            } else if !lost {
+                // What an epoch change took away stays until its stamped entries are offers.
                 self.forget(conversation, RefusalCode::ConversationUnknown);
                 self.notice(Notice::ConversationGone(conversation));
             }
@@ -55,7 +56,6 @@ impl Device {
         self.witness(end);
         self.pending.meta = true;
         self.catalogue_taken();
-        self.resend_marks();
     }
 
     /// What the hub says of a conversation.
@@ -69,7 +69,21 @@ impl Device {
         for marker in &listed.markers {
             self.marked(listed.conversation.id, *marker);
         }
+        self.show_from(DocumentId::segment(listed.conversation.id, listed.open_segment));
         self.notice(Notice::ConversationChanged(listed.conversation.id));
+    }
+
+    /// Documents that equal the hub's stand in the present epoch's log, with their LSNs.
+    fn rank_replies(&mut self, documents: Vec<DocumentId>) {
+        let generation = self.generation(&self.epoch());
+        for document in documents {
+            if let Some(row) = self.documents.get_mut(&document)
+                && let Some(reply) = row.newest_reply.as_mut().filter(|reply| reply.generation != generation)
+            {
+                reply.generation = generation;
+                self.pending.documents.insert(document);
+            }
+        }
     }
 
     /// Starts a backfill if any document differs.
@@ -81,6 +95,7 @@ impl Device {
         let digest = |of: &BTreeMap<DocumentId, DocumentDigest>, id| of.get(id).copied().unwrap_or_default();
         let differing: Vec<DocumentId> =
             theirs.keys().chain(ours.keys()).filter(|id| digest(&theirs, id) != digest(&ours, id)).copied().collect();
+        self.rank_replies(ours.keys().filter(|id| !differing.contains(id)).copied().collect());
         let before_this = self.backfills.get(&conversation).is_some_and(|row| row.changed);
         if differing.is_empty() {
             if self.backfills.remove(&conversation).is_some() {

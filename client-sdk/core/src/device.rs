@@ -91,6 +91,8 @@ pub struct Device {
     pub(crate) offers: Offers,
     pub(crate) backfills: BTreeMap<ConversationId, BackfillRow>,
     pub(crate) not_sent: BTreeMap<u64, NotSentRow>,
+    /// Conversations that may have a read position to be sent.
+    pub(crate) marks: BTreeSet<ConversationId>,
 
     pub(crate) pending: Pending,
     pub(crate) next_ticket: Ticket,
@@ -99,6 +101,8 @@ pub struct Device {
     pub(crate) failed: bool,
 
     pub(crate) jobs: VecDeque<Job>,
+    /// Documents of conversations that the hub of the new epoch does not list: done when no job waits.
+    pub(crate) lost: VecDeque<DocumentId>,
     pub(crate) loading: Option<DocumentId>,
     pub(crate) load_again_ms: Option<u64>,
     pub(crate) uses: u64,
@@ -108,6 +112,10 @@ pub struct Device {
     pub(crate) next_job: JobId,
     pub(crate) questions: BTreeMap<Tag, Question>,
     pub(crate) fetches: BTreeMap<Tag, FetchState>,
+    /// How often a fetched document could not be read.
+    pub(crate) unreadable: BTreeMap<DocumentId, u32>,
+    /// How often a document's rows could not be read.
+    pub(crate) unloadable: BTreeMap<DocumentId, u32>,
     pub(crate) pauses: Pauses,
     /// Conversations with facts of an abandoned chain, to be written again once the epoch change is settled.
     pub(crate) stale: BTreeSet<ConversationId>,
@@ -147,12 +155,14 @@ impl Device {
             offers: Offers::default(),
             backfills: stored.backfills.into_iter().map(|row| (row.conversation, row)).collect(),
             not_sent: stored.not_sent.into_iter().map(|row| (row.order, row)).collect(),
+            marks: BTreeSet::new(),
             pending: Pending::default(),
             next_ticket: Ticket(1),
             persisted: Ticket(0),
             done: VecDeque::new(),
             failed: false,
             jobs: VecDeque::new(),
+            lost: VecDeque::new(),
             loading: None,
             load_again_ms: None,
             uses: 0,
@@ -161,6 +171,8 @@ impl Device {
             next_job: JobId(1),
             questions: BTreeMap::new(),
             fetches: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+            unloadable: BTreeMap::new(),
             pauses: Pauses::default(),
             stale: BTreeSet::new(),
             unofferable: BTreeSet::new(),
@@ -174,6 +186,8 @@ impl Device {
         }
         stored.offers.into_iter().for_each(|row| device.offers.insert(row));
         device.note_stale();
+        let marks = device.conversations.values().filter(|row| row.unsent_mark.is_some());
+        device.marks = marks.map(|row| row.conversation.id).collect();
         let lost = device.conversations.values().filter(|row| row.lost).map(|row| row.conversation.id);
         for conversation in lost.collect::<Vec<_>>() {
             device.queue_lost(conversation);
@@ -275,6 +289,7 @@ impl Device {
     pub fn idle(&self) -> bool {
         self.ready()
             && self.jobs.is_empty()
+            && self.lost.is_empty()
             && self.outbox.len() == 0
             && self.resolves.is_empty()
             && self.backfills.is_empty()

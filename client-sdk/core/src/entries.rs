@@ -3,6 +3,7 @@
 use lockstep_protocol::cursor::Cursor;
 use lockstep_protocol::directory::{Conversation, DirectoryEvent, Member};
 use lockstep_protocol::entry::{Entry, EntryBody, PlacedFact, Stamp};
+use lockstep_protocol::fact::Fact;
 use lockstep_protocol::frame::Marker;
 use lockstep_protocol::id::{ConversationId, DocumentId, DocumentKind, Lsn, MessageId};
 use lockstep_protocol::refusal::RefusalCode;
@@ -109,8 +110,18 @@ impl Device {
         } else if self.is_own(document, &placed) {
             self.forked(document);
         }
+        self.note_if_pending(&placed.fact, document, &stamp);
         let epoch = self.epoch();
         self.take_fact(FactRow { epoch, stamp, placed });
+    }
+
+    /// The log or a snapshot brings a message that still waits here, by a chain that was abandoned.
+    pub(crate) fn note_if_pending(&mut self, fact: &Fact, document: DocumentId, stamp: &Stamp) {
+        if let Fact::Message(message) = fact
+            && self.outbox.document_of(message.id).is_some_and(|holder| holder.conversation == document.conversation)
+        {
+            self.note_collision(document.conversation, fact, stamp);
+        }
     }
 
     fn is_own(&self, document: DocumentId, placed: &PlacedFact) -> bool {
@@ -174,6 +185,9 @@ impl Device {
         let lost = own(&row.markers).filter(|message| own(markers).is_none_or(|known| known < *message));
         row.unsent_mark = row.unsent_mark.max(lost);
         row.markers = markers.to_vec();
+        if row.unsent_mark.is_some() {
+            self.marks.insert(conversation);
+        }
         self.show_markers(conversation);
     }
 
@@ -188,7 +202,7 @@ impl Device {
         let newer = read.is_none_or(|marker| marker.message < message);
         if newer && row.unsent_mark.is_none_or(|unsent| unsent < message) {
             row.unsent_mark = Some(message);
-            self.send_mark(conversation, message);
+            self.marks.insert(conversation);
         }
         true
     }

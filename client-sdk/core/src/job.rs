@@ -6,13 +6,14 @@ use lockstep_protocol::frame::{CatalogueConversation, Grant, Outcome, Tag, Team}
 use lockstep_protocol::id::{ConversationId, DocumentId, Lsn};
 use lockstep_protocol::refusal::Refusal;
 
-use crate::backfill::WholeSnapshot;
+use crate::backfill::{READS_MAX, WholeSnapshot};
 use crate::device::{Device, Loaded};
 use crate::effect::{ActOutcome, Effect, Notice};
 use crate::input::{Act, Request};
 use crate::push::Question;
 use crate::query::{Answer, LoadFailure, Query};
 use crate::replica::Replica;
+use crate::row::Write;
 
 /// Rows that could not be read are asked for again after this long.
 const LOAD_AGAIN_MS: u64 = 1_000;
@@ -35,8 +36,8 @@ pub(crate) enum Job {
     Replace { tag: Tag, snapshot: Box<WholeSnapshot> },
     /// All documents of a Fetch came and are replaced.
     Fetched { tag: Tag, before: Option<u32> },
-    /// A document of a conversation that the hub of the new epoch does not list.
-    Lost(DocumentId),
+    /// An open view begins with an older segment than before: it and those after it are loaded.
+    Show(DocumentId),
 }
 
 /// A decoded Entries frame.
@@ -62,7 +63,8 @@ impl Device {
 
     /// Queues work of this session; too much of it means that the store is far behind, and drops the connection.
     pub(crate) fn queue(&mut self, job: Job) {
-        if self.jobs.len() >= 2 * self.config.waiting_max {
+        let waiting = self.jobs.iter().filter(|job| !matches!(job, Job::Act(..) | Job::Show(_))).count();
+        if waiting >= 2 * self.config.waiting_max {
             self.session.broken = true;
         } else {
             self.jobs.push_back(job);
@@ -71,7 +73,7 @@ impl Device {
 
     /// The session is gone, and with it what it brought that is not done yet.
     pub(crate) fn drop_session_jobs(&mut self) {
-        self.jobs.retain(|job| matches!(job, Job::Act(..) | Job::Lost(_)));
+        self.jobs.retain(|job| matches!(job, Job::Act(..) | Job::Show(_)));
     }
 
     /// Does work until a document is missing.
@@ -80,8 +82,17 @@ impl Device {
             self.load_again_ms = None;
             self.loading = None;
         }
-        while let Some(job) = self.jobs.front() {
-            if let Some(document) = self.missing(job) {
+        loop {
+            if self.session.broken {
+                // What follows may rest on what went wrong; the next session brings it again.
+                self.drop_session_jobs();
+            }
+            let missing = match (self.jobs.front(), self.lost.front()) {
+                (Some(job), _) => self.missing(job),
+                (None, Some(document)) => Some(*document).filter(|document| self.absent(*document)),
+                (None, None) => return,
+            };
+            if let Some(document) = missing {
                 if self.loading != Some(document) {
                     self.loading = Some(document);
                     self.load_again_ms = None;
@@ -89,8 +100,14 @@ impl Device {
                 }
                 return;
             }
-            let Some(job) = self.jobs.pop_front() else { return };
             self.uses += 1;
+            let Some(job) = self.jobs.pop_front() else {
+                if let Some(document) = self.lost.pop_front() {
+                    self.take_lost(document);
+                }
+                self.commit();
+                continue;
+            };
             match job {
                 Job::Act(request, act) => self.act(request, act),
                 Job::Entries(range) => self.take_range(range),
@@ -98,7 +115,7 @@ impl Device {
                 Job::Catalogue { conversations, team, end } => self.take_catalogue(conversations, team, end),
                 Job::Replace { tag, snapshot } => self.take_snapshot(tag, *snapshot),
                 Job::Fetched { tag, before } => self.take_fetched(tag, before),
-                Job::Lost(document) => self.take_lost(document),
+                Job::Show(_) => {}
             }
             self.commit();
         }
@@ -123,18 +140,18 @@ impl Device {
             Job::Catalogue { .. } => None,
             Job::Replace { snapshot, .. } => Some(snapshot.document).filter(absent),
             Job::Fetched { tag, before } => self.unanswered(*tag, *before).into_iter().find(absent),
-            Job::Lost(document) => Some(*document).filter(absent),
+            Job::Show(segment) if !self.shows(*segment) => None,
+            Job::Show(segment) => self.absent_from(segment.conversation, segment.number),
         }
     }
 
     /// Whether a job is about a document, so that it must not be evicted.
     pub(crate) fn names(&self, job: &Job, document: DocumentId) -> bool {
         match job {
-            Job::Act(..) => true,
+            Job::Act(..) | Job::Show(_) => true,
             Job::Entries(range) => range.entries.iter().filter_map(entry_document).any(|named| named == document),
             Job::Ack { .. } | Job::Catalogue { .. } | Job::Fetched { .. } => true,
             Job::Replace { snapshot, .. } => snapshot.document == document,
-            Job::Lost(named) => *named == document,
         }
     }
 
@@ -152,6 +169,7 @@ impl Device {
         match outcome {
             Ok(Answer::Document { facts, events }) => {
                 self.loading = None;
+                self.unloadable.remove(&document);
                 if self.absent(document) {
                     let replica = Replica::from_rows(document, facts, events);
                     if replica.differs() {
@@ -163,10 +181,33 @@ impl Device {
                 }
             }
             Err(LoadFailure) => {
-                self.load_again_ms = Some(self.now.mono_ms + LOAD_AGAIN_MS);
                 self.notice(Notice::Unreadable(document));
+                let failures = self.unloadable.entry(document).or_default();
+                *failures += 1;
+                if *failures < READS_MAX {
+                    self.load_again_ms = Some(self.now.mono_ms + LOAD_AGAIN_MS);
+                } else {
+                    self.loading = None;
+                    self.unloadable.remove(&document);
+                    self.lose_rows(document);
+                }
             }
         }
+    }
+
+    /// The rows of a document cannot be read: they are deleted, and the hub is asked for it. What waits in the outbox is
+    /// written again under a new chain.
+    fn lose_rows(&mut self, document: DocumentId) {
+        if self.documents.remove(&document).is_none() {
+            return;
+        }
+        self.write(Write::DocumentGone(document));
+        self.document(document);
+        if self.conversations.get(&document.conversation).is_some_and(|row| !row.lost) {
+            self.backfill_document(document);
+        }
+        self.rewrite_all(document);
+        self.touch(document, None);
     }
 }
 

@@ -13,7 +13,6 @@ use lockstep_protocol::refusal::{RefusalClass, RefusalCode};
 use crate::backoff::Waiter;
 use crate::device::Device;
 use crate::effect::Notice;
-use crate::job::Job;
 use crate::planted::ClientBug;
 use crate::push::Question;
 use crate::replica::Replica;
@@ -107,7 +106,7 @@ impl Device {
     }
 
     fn offer(&mut self, epoch: Epoch, stamp: Stamp, body: EntryBody) {
-        let key = OfferKey { generation: self.generation(&epoch), lsn: stamp.lsn, epoch };
+        let key = OfferKey { generation: self.generation(&self.epoch()), lsn: stamp.lsn, epoch };
         let row = OfferRow { key, entry: OfferedEntry { epoch, stamp, body } };
         self.write(Write::Offer(Box::new(row.clone())));
         self.offers.insert(row);
@@ -137,7 +136,7 @@ impl Device {
             self.conversations.remove(&conversation);
             self.write(Write::Forget(conversation));
         }
-        self.jobs.extend(documents.into_iter().map(Job::Lost));
+        self.lost.extend(documents);
     }
 
     /// One document of a lost conversation: its stamped entries become offers, and it is deleted.

@@ -15,10 +15,13 @@ use crate::device::Device;
 use crate::effect::{ActOutcome, Effect, Notice};
 use crate::input::Request;
 use crate::planted::ClientBug;
-use crate::row::{BackfillRow, FactRow, OfferKey, OutboxRow, Write};
+use crate::replica::HeldFact;
+use crate::row::{FactRow, OfferKey, OutboxRow, Write};
 
 /// Documents with a push in flight at once.
 const PUSHES_MAX: usize = 8;
+/// Read positions in flight at once.
+const MARKS_MAX: usize = 4;
 /// Bytes of text in one push: far below the frame's limit.
 const PUSH_TEXT_BYTES_MAX: usize = 256 * 1024;
 
@@ -62,6 +65,9 @@ impl Device {
         }
         self.send_fetches();
         self.send_offers();
+        if !self.session.draining {
+            self.send_marks();
+        }
         if !self.differs && !self.session.draining {
             self.send_resolves();
             self.send_pushes();
@@ -152,20 +158,30 @@ impl Device {
         }
     }
 
-    pub(crate) fn send_mark(&mut self, conversation: ConversationId, message: MessageId) {
-        if self.ready() && self.outbox.document_of(message).is_none() {
+    /// Read positions go out when the hub has the message: it is confirmed, and nothing about it is being settled.
+    fn send_marks(&mut self) {
+        let asked = |question: &Question| match question {
+            Question::Mark(conversation, _) => Some(*conversation),
+            _ => None,
+        };
+        let asked: BTreeSet<ConversationId> = self.questions.values().filter_map(asked).collect();
+        let unsent = |id: &ConversationId| self.conversations.get(id).and_then(|row| row.unsent_mark);
+        let marks: Vec<_> = self.marks.iter().filter_map(|id| Some((*id, unsent(id)?))).collect();
+        let ready = |conversation: &ConversationId, message: MessageId| {
+            self.conversations.get(conversation).is_some_and(|row| !row.lost)
+                && !asked.contains(conversation)
+                && !self.blocked(*conversation)
+                && !self.backfills.contains_key(conversation)
+                && !self.pauses.waits(&Waiter::Mark(*conversation), self.now.mono_ms)
+                && self.outbox.document_of(message).is_none()
+        };
+        let room = MARKS_MAX.saturating_sub(asked.len());
+        let going: Vec<_> = marks.iter().filter(|(id, message)| ready(id, *message)).take(room).copied().collect();
+        self.marks = marks.into_iter().map(|(id, _)| id).collect();
+        for (conversation, message) in going {
             let tag = self.tag();
             self.questions.insert(tag, Question::Mark(conversation, message));
             self.send(&DeviceFrame::Mark { tag, conversation, message });
-        }
-    }
-
-    /// Read positions that the hub has not confirmed go out once more in each session.
-    pub(crate) fn resend_marks(&mut self) {
-        let marks = self.conversations.values().filter(|row| !row.lost);
-        let marks: Vec<_> = marks.filter_map(|row| Some((row.conversation.id, row.unsent_mark?))).collect();
-        for (conversation, message) in marks {
-            self.send_mark(conversation, message);
         }
     }
 
@@ -231,11 +247,9 @@ impl Device {
     pub(crate) fn confirm(&mut self, order: u64, stamp: Stamp, placed: Option<PlacedFact>) {
         let Some(row) = self.outbox.remove(order) else { return };
         self.write(Write::OutboxGone(order));
-        if let Verdict::Held(collision) | Verdict::Flagged(collision) = stamp.verdict
-            && let Fact::Message(message) = &row.fact
-        {
-            let conversation = row.document.conversation;
-            self.notice(Notice::Collided { conversation, message: message.id, cause: collision.cause });
+        self.note_collision(row.document.conversation, &row.fact, &stamp);
+        if matches!(row.fact, Fact::Message(_)) {
+            self.show_from(row.document);
         }
         let placed = placed.unwrap_or_else(|| {
             let own = self.documents.get(&row.document).and_then(|row| row.own);
@@ -250,14 +264,26 @@ impl Device {
         self.touch(document, None);
     }
 
+    /// The hub judged a reply of this member that was pending here.
+    pub(crate) fn note_collision(&mut self, conversation: ConversationId, fact: &Fact, stamp: &Stamp) {
+        if let Verdict::Held(collision) | Verdict::Flagged(collision) = stamp.verdict
+            && let Fact::Message(message) = fact
+        {
+            self.notice(Notice::Collided { conversation, message: message.id, cause: collision.cause });
+        }
+    }
+
     /// What a refusal of one fact means for it and for what follows in its chain.
     fn fact_refused(&mut self, push: &PushQuestion, seq: u32, refusal: Refusal) {
         let document = push.document;
         let row = self.outbox.at(document, push.actor, seq).cloned();
         match refusal.class() {
             RefusalClass::Again => match (refusal.known(), refusal.next) {
-                (Some(RefusalCode::Gap), Some(next)) if next < push.seq && next > 0 => self.resend(push, next),
-                (Some(RefusalCode::Gap), _) if !self.bug(ClientBug::EpochKeepsNonces) => self.rewrite_all(document),
+                (Some(RefusalCode::Gap), next) if !self.bug(ClientBug::EpochKeepsNonces) => {
+                    self.rewrite_all(document);
+                    // The hub lacks what it acknowledged, so it was rolled back: a new Hello's witness shows it.
+                    self.session.broken |= next.is_some_and(|next| next < push.seq);
+                }
                 _ => self.pause_push(document, refusal.retry_after_ms),
             },
             RefusalClass::Rewrite => self.rewrite_refused(document, row, &refusal),
@@ -276,46 +302,34 @@ impl Device {
         self.pauses.pause(Waiter::Push(document), self.now.mono_ms, at_least_ms, &mut self.random);
     }
 
-    /// After `Gap`: the chain from `next` on, from stamped facts where they are acknowledged already.
-    fn resend(&mut self, push: &PushQuestion, next: u32) {
-        let stamped = |seq| {
-            let replica = &self.replicas.get(&push.document)?.replica;
-            let placed = &replica.fact(push.actor, seq)?.row.placed;
-            Some(PushedFact { hash: placed.hash, fact: placed.fact.clone() })
-        };
-        let end = push.seq.min(next.saturating_add(u32::try_from(PUSH_FACTS_MAX).unwrap_or(u32::MAX)));
-        let facts: Option<Vec<_>> = (next..end).map(stamped).collect();
-        match facts {
-            Some(facts) => {
-                self.push_facts(push.document, push.actor, next, facts);
-            }
-            None => self.rewrite_all(push.document),
-        }
-    }
-
     /// `Duplicate`: the same content stands already, by another chain. The log brings (or brought) that fact.
-    pub(crate) fn duplicate(&mut self, message: Option<MessageId>, refusal: &Refusal) {
+    pub(crate) fn duplicate(&mut self, fact: &Fact, refusal: &Refusal) {
         let (Some(document), Some(stamp)) = (refusal.document, refusal.stamp) else { return };
-        let held = self.replicas.get(&document).is_some_and(|row| match message {
-            Some(message) => row.replica.has_message(message),
-            None => true,
-        });
+        let key = fact.key_id();
+        let stands = |held: &HeldFact| held.row.placed.fact.key_id() == key;
+        let held = self.replicas.get(&document).is_some_and(|row| row.replica.facts().any(stands));
         let conversation = document.conversation;
+        if !held {
+            self.note_collision(conversation, fact, &stamp);
+        }
         let comes = self.backfills.contains_key(&conversation) || self.cursor_lsn().is_none_or(|at| at < stamp.lsn);
         if !held && !comes && self.conversations.contains_key(&conversation) {
-            let grant = self.cursor_lsn().unwrap_or_default();
-            let (before, floor) = (Some(document.number.saturating_add(1)), document.number);
-            self.begin_backfill(BackfillRow { conversation, grant, before, floor, changed: false });
+            self.backfill_document(document);
         }
     }
 
-    /// A read position is confirmed, or can never be; one that is only refused for now goes out in the next session.
+    /// A read position is confirmed, or can never be; one that is only refused for now goes out again later.
     fn mark_answered(&mut self, conversation: ConversationId, message: MessageId, results: &[Outcome]) {
-        let later = results
-            .iter()
-            .any(|result| matches!(result, Outcome::Refused(refusal) if refusal.class() == RefusalClass::Again));
+        if let Some(Outcome::Refused(refusal)) = results.first()
+            && refusal.class() == RefusalClass::Again
+        {
+            let (waiter, at_least_ms) = (Waiter::Mark(conversation), refusal.retry_after_ms);
+            self.pauses.pause(waiter, self.now.mono_ms, at_least_ms, &mut self.random);
+            return;
+        }
+        self.pauses.clear(&Waiter::Mark(conversation));
         let waits = self.conversations.get(&conversation).and_then(|row| row.unsent_mark);
-        if !later && waits.is_some_and(|unsent| unsent <= message) {
+        if waits.is_some_and(|unsent| unsent <= message) {
             self.conversation_row(conversation).unsent_mark = None;
         }
     }

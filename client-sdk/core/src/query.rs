@@ -23,6 +23,7 @@ pub enum Answer {
     },
 }
 
-/// Why rows could not be read. The device asks again after a while.
+/// Why rows could not be read. The device asks again after a while; after a few failures it deletes the document and
+/// fetches it from the hub.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LoadFailure;

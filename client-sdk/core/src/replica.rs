@@ -93,18 +93,22 @@ impl Replica {
             head = derive(&actor, &head, &placed.fact);
             self.differs |= head.hash.prefix() != placed.hash;
             held.hash = Some(head.hash);
-            self.digest.toggle_fact(&head.hash);
+            self.digest.toggle_fact(&head.hash, &held.row.stamp.mac);
             self.chains.insert(actor, head);
         }
     }
 
-    /// Adds a resolution or delivery; false if it is known.
+    /// Adds a resolution or delivery, or its new stamp: a hub that was restored stamps it again. False if it is known.
     pub fn add_event(&mut self, row: EventRow) -> bool {
         let Some((_, key)) = row.key() else { return false };
-        if self.events.contains_key(&key) {
-            return false;
+        if let Some(known) = self.events.get_mut(&key) {
+            let restamped = (known.epoch, known.stamp) != (row.epoch, row.stamp);
+            self.digest.toggle_event(&known.body, &known.stamp.mac);
+            self.digest.toggle_event(&row.body, &row.stamp.mac);
+            *known = row;
+            return restamped;
         }
-        self.digest.toggle_event(&row.body);
+        self.digest.toggle_event(&row.body, &row.stamp.mac);
         self.events.insert(key, row);
         true
     }

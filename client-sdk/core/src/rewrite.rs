@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_protocol::change::{ChainHead, derive};
+use lockstep_protocol::clock::Clock;
 use lockstep_protocol::fact::{Direction, Fact};
 use lockstep_protocol::id::{ActorId, ConversationId, DocumentId, DocumentKind, FactId, MessageId, Nonce};
-use lockstep_protocol::limits::CLOCK_AHEAD_MS_MAX;
+use lockstep_protocol::limits::{CLOCK_AHEAD_MS_MAX, CLOCK_PUSH_MS_MAX};
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
 
 use crate::device::Device;
@@ -50,10 +51,21 @@ impl Device {
         self.touch(row.document, message_of(&row.fact));
         let item = self.order();
         let (conversation, fact) = (row.document.conversation, row.fact);
+        if let Fact::Message(message) = &fact {
+            self.move_mark(conversation, message.id, None);
+        }
         let row = NotSentRow { order: item, conversation, fact, code, at_ms: self.clock.last_ms() };
         self.write(Write::NotSent(Box::new(row.clone())));
         self.not_sent.insert(item, row);
         self.notice(Notice::NotSent { item });
+    }
+
+    /// The message that a read position names is called otherwise now, or will never be.
+    fn move_mark(&mut self, conversation: ConversationId, old: MessageId, new: Option<MessageId>) {
+        if let Some(row) = self.conversations.get_mut(&conversation).filter(|row| row.unsent_mark == Some(old)) {
+            row.unsent_mark = new;
+            self.pending.conversations.insert(conversation);
+        }
     }
 
     /// Drops a fact of the outbox without a word: it stands already, or its purpose is reached.
@@ -121,8 +133,7 @@ impl Device {
             (Some(RefusalCode::Duplicate), Some(row)) => {
                 if !self.bug(ClientBug::DuplicateNotConfirmed) {
                     self.drop_fact(row.order);
-                    let message = if let Fact::Message(message) = &row.fact { Some(message.id) } else { None };
-                    self.duplicate(message, refusal);
+                    self.duplicate(&row.fact, refusal);
                 }
                 self.rewrite_all(document);
             }
@@ -191,9 +202,8 @@ impl Device {
     /// The clock was ahead: it goes back, and pending facts of the conversation from the future get new ids.
     fn rewrite_later(&mut self, document: DocumentId, refused: &OutboxRow, refusal: &Refusal) {
         let hub_ms = refusal.now_ms.unwrap_or(self.now.wall_ms);
-        self.clock.rewind(self.now.wall_ms, hub_ms);
-        self.pending.meta = true;
         let ahead_ms = hub_ms.saturating_add(CLOCK_AHEAD_MS_MAX);
+        self.rewind_clock(hub_ms, ahead_ms, refused.order);
         let mut renamed = BTreeMap::new();
         let mut renewed = BTreeMap::new();
         let rows: Vec<OutboxRow> = self.outbox.of(document).cloned().collect();
@@ -203,6 +213,7 @@ impl Device {
             }
             let id = self.ulid();
             if let Fact::Message(message) = &row.fact {
+                self.move_mark(document.conversation, message.id, Some(MessageId(id)));
                 renamed.insert(message.id, MessageId(id));
             } else {
                 renewed.insert(row.order, FactId(id));
@@ -238,6 +249,22 @@ impl Device {
         for other in others.into_iter().filter(|other| *other != document) {
             self.rewrite(other, |_| other, &renamed);
         }
+    }
+
+    /// The clock goes back to the hub's time, but not behind what keeps its id: what is written next is newer.
+    fn rewind_clock(&mut self, hub_ms: u64, ahead_ms: u64, refused: u64) {
+        let member = self.meta.member;
+        let pending = self.outbox.rows().filter(|row| row.order != refused).map(|row| (row.fact.time_ms(), ahead_ms));
+        let stamped = self.replicas.values().flat_map(|loaded| loaded.replica.facts()).map(|held| {
+            let own = member == Some(held.row.stamp.member);
+            let bound_ms = if own { ahead_ms } else { hub_ms.saturating_add(CLOCK_PUSH_MS_MAX) };
+            (held.row.placed.fact.time_ms(), bound_ms)
+        });
+        let kept = pending.chain(stamped).filter(|(time_ms, bound_ms)| time_ms <= bound_ms);
+        let kept_ms = kept.map(|(time_ms, _)| time_ms).max().unwrap_or(0);
+        self.clock = Clock::resume(self.clock.last_ms().min(hub_ms.max(kept_ms)));
+        self.clock.correct(self.now.wall_ms, hub_ms);
+        self.pending.meta = true;
     }
 
     /// A refusal for ever: the fact and what is about it move to "not sent", the rest of the chain is written again.

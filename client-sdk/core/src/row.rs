@@ -119,7 +119,8 @@ pub struct OwnChain {
 /// A reply that went to the customer, or will.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct AcceptedReply {
-    /// Place of its acceptance's epoch in [`Meta::epochs`], from 1; 0 for an epoch older than all that were met.
+    /// Place in [`Meta::epochs`], from 1, of the newest epoch in whose log the acceptance is known to stand at `lsn`.
+    /// (A hub's log runs through its epochs, so one log's LSNs rank everything in it.)
     pub generation: u32,
     /// LSN of its acceptance: its own, or that of its resolution.
     pub lsn: Lsn,
@@ -218,10 +219,10 @@ pub struct ResolveRow {
     pub seen: Option<MessageId>,
 }
 
-/// Order in which entries are offered: epochs as met, then LSN.
+/// Order in which entries are offered: that of the epoch changes that made them offers, then LSN.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct OfferKey {
-    /// As [`AcceptedReply::generation`].
+    /// Rank of the epoch that began when it became an offer. (Its own epoch may be one that this device never met.)
     pub generation: u32,
     /// Its LSN then.
     pub lsn: Lsn,

@@ -10,6 +10,7 @@ use lockstep_protocol::id::{ActorId, ChangeHash, ConversationId, DocumentId, Doc
 use crate::device::Device;
 use crate::effect::{Apply, Effect, JobId, Notice};
 use crate::input::{ApplyFailure, ChainFact};
+use crate::job::Job;
 use crate::replica::Replica;
 use crate::view::{MessageView, ViewEvent};
 
@@ -78,15 +79,42 @@ impl Device {
         })
     }
 
+    /// The oldest segment that a view shows when it is opened: the open one, or an older one with a pending message.
+    pub(crate) fn oldest_shown(&self, conversation: ConversationId) -> u32 {
+        let open = self.open_document(conversation, DocumentKind::Segment).number;
+        let messages = self.outbox.of_conversation(conversation).filter(|row| matches!(row.fact, Fact::Message(_)));
+        let view = self.screen.views.get(&conversation).map(|view| view.oldest);
+        messages.map(|row| row.document.number).chain(view).fold(open, u32::min)
+    }
+
+    /// A document that a view from segment `oldest` on needs and that is not in memory: segments and every card.
+    pub(crate) fn absent_from(&self, conversation: ConversationId, oldest: u32) -> Option<DocumentId> {
+        let shown = DocumentId::segment(conversation, oldest)..=DocumentId::card(conversation, u32::MAX);
+        self.documents.range(shown).map(|(id, _)| *id).find(|id| self.absent(*id))
+    }
+
+    /// Lets an open view begin with this segment if it began later: a message that it shows lies there now.
+    pub(crate) fn show_from(&mut self, segment: DocumentId) {
+        if let Some(view) = self.screen.views.get_mut(&segment.conversation)
+            && segment.kind == DocumentKind::Segment
+            && segment.number < view.oldest
+        {
+            view.oldest = segment.number;
+            self.touch(segment, None);
+            self.jobs.push_back(Job::Show(segment));
+        }
+    }
+
     pub(crate) fn open_view(&mut self, conversation: ConversationId) {
-        let oldest = self.open_document(conversation, DocumentKind::Segment).number;
+        let oldest = self.oldest_shown(conversation);
         let view = OpenView { oldest, shown: BTreeMap::new(), card: Default::default(), live: BTreeMap::new() };
-        self.screen.views.entry(conversation).or_insert(view);
+        self.screen.views.entry(conversation).or_insert(view).oldest = oldest;
         let shown: BTreeMap<_, _> =
             self.view_messages(conversation).into_iter().map(|message| (message.id, message)).collect();
         let messages = shown.values().cloned().collect();
         if let Some(view) = self.screen.views.get_mut(&conversation) {
             view.shown = shown;
+            view.card = Default::default();
         }
         self.out.push(Effect::View(ViewEvent::Opened { conversation, messages }));
         let markers = self.conversations.get(&conversation).map(|row| row.markers.clone()).unwrap_or_default();

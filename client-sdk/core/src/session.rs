@@ -8,7 +8,7 @@ use lockstep_protocol::entry::Entry;
 use lockstep_protocol::frame::{CatalogueConversation, DeviceFrame, Enrol, Entries, Hello, HubFrame, Team, Welcome};
 use lockstep_protocol::id::{HubId, InviteCode, Nonce};
 use lockstep_protocol::limits::{HANDSHAKE_MS_MAX, PROTOCOL_VERSION};
-use lockstep_protocol::refusal::{Refusal, RefusalCode};
+use lockstep_protocol::refusal::{Refusal, RefusalClass, RefusalCode};
 
 use crate::backoff;
 use crate::device::Device;
@@ -17,7 +17,7 @@ use crate::input::{ConnectionId, Now};
 use crate::job::{Job, Range};
 use crate::planted::ClientBug;
 
-/// A Ping is sent after this long without one.
+/// A Ping is sent after this long without a frame from the hub, or to it.
 const PING_MS: u64 = 30_000;
 /// Pings that may go unanswered.
 const PINGS_LOST_MAX: u32 = 2;
@@ -50,6 +50,11 @@ pub(crate) struct Session {
     /// When the present phase must be over, or the next Ping is due.
     deadline_ms: u64,
     welcomed_ms: u64,
+    /// When the newest frame came.
+    heard_ms: u64,
+    /// When the newest frame was sent.
+    told_ms: u64,
+    /// Pings since then that nothing followed.
     pings: u32,
     hub: Option<HubId>,
     enrol: Option<(InviteCode, String)>,
@@ -79,6 +84,8 @@ impl Session {
             attempts: 0,
             deadline_ms: 0,
             welcomed_ms: 0,
+            heard_ms: 0,
+            told_ms: 0,
             pings: 0,
             hub: None,
             enrol: None,
@@ -99,6 +106,13 @@ impl Session {
             Phase::Stopped => None,
             Phase::Waiting(at_ms) => Some(at_ms),
             Phase::Connecting | Phase::Greeted | Phase::Open => Some(self.deadline_ms),
+        }
+    }
+
+    /// When the next Ping is due, unless one is on its way.
+    fn plan_ping(&mut self) {
+        if self.online() && self.pings == 0 {
+            self.deadline_ms = self.heard_ms.min(self.told_ms) + PING_MS;
         }
     }
 
@@ -207,9 +221,8 @@ impl Device {
         if self.session.connected() {
             let bytes = Bytes::from(codec::encode(frame));
             self.out.push(Effect::Send { connection: self.session.connection, bytes });
-            if self.session.online() && self.session.pings == 0 {
-                self.session.deadline_ms = self.now.mono_ms + PING_MS;
-            }
+            self.session.told_ms = self.now.mono_ms;
+            self.session.plan_ping();
         }
     }
 
@@ -221,10 +234,9 @@ impl Device {
             self.session.broken = true;
             return;
         };
-        let pinged = core::mem::take(&mut self.session.pings);
-        if pinged > 0 {
-            self.session.deadline_ms = self.now.mono_ms + PING_MS;
-        }
+        self.session.pings = 0;
+        self.session.heard_ms = self.now.mono_ms;
+        self.session.plan_ping();
         match (self.session.phase, frame) {
             (Phase::Connecting, HubFrame::Challenge { nonce, hub }) => self.greet(nonce, hub),
             (Phase::Greeted, HubFrame::Welcome(welcome)) => self.welcomed(welcome),
@@ -295,7 +307,7 @@ impl Device {
         let Welcome { epoch, now_ms, member, role, policy, catalogue, .. } = welcome;
         self.session.phase = Phase::Open;
         self.session.welcomed_ms = self.now.mono_ms;
-        self.session.deadline_ms = self.now.mono_ms + PING_MS;
+        self.session.plan_ping();
         self.session.enrol = None;
         self.session.hello_once = false;
         self.session.pages = catalogue.then(Pages::default);
@@ -322,7 +334,6 @@ impl Device {
             self.session.broken = true;
         }
         self.notice(Notice::Online { member, role });
-        self.resend_marks();
     }
 
     fn take_catalogue_page(
@@ -365,7 +376,7 @@ impl Device {
             return;
         }
         match refusal.known() {
-            Some(RefusalCode::CodeInvalid) if self.session.phase == Phase::Greeted => {
+            Some(RefusalCode::CodeInvalid | RefusalCode::AlreadyExists) if self.session.phase == Phase::Greeted => {
                 self.session.hello_once = self.session.enrol.take().is_some();
                 self.notice(Notice::Refused(Box::new(refusal)));
                 self.drop_connection(None);
@@ -376,10 +387,7 @@ impl Device {
                 | RefusalCode::VersionUnsupported
                 | RefusalCode::ProofInvalid),
             ) => {
-                self.drop_connection(None);
-                self.session.hello_once = false;
-                self.session.phase = Phase::Stopped;
-                self.notice(Notice::Stopped(code));
+                self.stop(code);
             }
             Some(RefusalCode::LeasesFull) => {
                 let conversation = self.last_typed();
@@ -393,8 +401,25 @@ impl Device {
                 | RefusalCode::TimedOut,
             ) if self.session.phase != Phase::Open => self.drop_connection(refusal.retry_after_ms),
             Some(RefusalCode::HashDiffers) => self.stop_pushing(),
+            Some(code)
+                if self.session.phase == Phase::Greeted
+                    && self.session.enrol.is_some()
+                    && matches!(code.class(), RefusalClass::Never | RefusalClass::Request) =>
+            {
+                self.notice(Notice::Refused(Box::new(refusal)));
+                self.stop(code);
+            }
             _ => self.notice(Notice::Refused(Box::new(refusal))),
         }
+    }
+
+    /// The hub will not have it: no further attempt before a person wants one.
+    fn stop(&mut self, code: RefusalCode) {
+        self.drop_connection(None);
+        self.session.hello_once = false;
+        self.session.enrol = None;
+        self.session.phase = Phase::Stopped;
+        self.notice(Notice::Stopped(code));
     }
 
     /// Whether a bug is planted.

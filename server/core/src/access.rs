@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lockstep_protocol::directory::{Conversation, Device, DirectoryEvent, Member, Policy, Role};
-use lockstep_protocol::id::{DeviceId, MemberId};
+use lockstep_protocol::id::{ConversationId, DeviceId, MemberId};
 
 /// Members, devices and policy as of some point of the log.
 #[derive(Clone, Debug, Default)]
@@ -121,52 +121,87 @@ pub(crate) const fn manages(by: Role, role: Role) -> bool {
     }
 }
 
-/// The losses in a list of directory events, oldest first, of which only the newest a subject counts: what a restored
-/// hub replays before it lets anyone in. DESIGN section 7.
-pub(crate) fn losses(outside: &[DirectoryEvent], restored: &Directory, replay_gains: bool) -> Vec<DirectoryEvent> {
+/// Whether a change of role takes something away: sight of everything, of the assigned, of the channel; management; the
+/// pen.
+const fn role_loses(now: Role, then: Role) -> bool {
+    const fn rights(role: Role) -> [u8; 5] {
+        match role {
+            Role::Owner => [1, 1, 0, 2, 1],
+            Role::Manager => [1, 1, 0, 1, 1],
+            Role::Agent => [0, 1, 0, 0, 1],
+            Role::Auditor => [1, 1, 0, 0, 0],
+            Role::Service => [0, 0, 1, 0, 1],
+        }
+    }
+    let (now, then) = (rights(now), rights(then));
+    let mut right = 0;
+    while right < now.len() {
+        if now[right] > then[right] {
+            return true;
+        }
+        right += 1;
+    }
+    false
+}
+
+/// What directory events after a restore point took away: what a restored hub replays before it lets anyone in. DESIGN
+/// section 7.
+///
+/// A removal or revocation counts for ever, even if the member or device was let in again later: that second entry was
+/// lost with the restore. Of roles, assignments and the policy the newest counts.
+pub(crate) fn losses<'a>(
+    after_restore_point: impl IntoIterator<Item = &'a DirectoryEvent>,
+    restored: &Directory,
+    replay_gains: bool,
+) -> Vec<DirectoryEvent> {
     #[derive(PartialEq, Eq, PartialOrd, Ord)]
     enum Subject {
-        Member(MemberId),
+        Removal(MemberId),
+        Role(MemberId),
         Device(DeviceId),
-        Assignment(lockstep_protocol::id::ConversationId, MemberId),
+        Assignment(ConversationId, MemberId),
         Policy,
     }
-    let mut newest = BTreeMap::new();
-    for (place, event) in outside.iter().enumerate() {
+    let mut newest: BTreeMap<Subject, (usize, DirectoryEvent)> = BTreeMap::new();
+    for (place, event) in after_restore_point.into_iter().enumerate() {
         let subject = match event {
-            DirectoryEvent::MemberAdded(member) => Subject::Member(member.id),
-            DirectoryEvent::RoleChanged { member, .. } | DirectoryEvent::MemberRemoved { member } => {
-                Subject::Member(*member)
+            DirectoryEvent::MemberRemoved { member } if restored.members.contains_key(member) => {
+                Subject::Removal(*member)
             }
-            DirectoryEvent::DeviceAdded(device) => Subject::Device(device.id()),
-            DirectoryEvent::DeviceRevoked { device } => Subject::Device(*device),
+            DirectoryEvent::RoleChanged { member, .. } => Subject::Role(*member),
+            DirectoryEvent::DeviceRevoked { device } if restored.devices.contains_key(device) => {
+                Subject::Device(*device)
+            }
             DirectoryEvent::Assigned { conversation, member } | DirectoryEvent::Unassigned { conversation, member } => {
                 Subject::Assignment(*conversation, *member)
             }
             DirectoryEvent::PolicyChanged(_) => Subject::Policy,
-            DirectoryEvent::ConversationOpened(_) => continue,
+            _ => continue,
         };
-        newest.insert(subject, (place, event));
+        newest.insert(subject, (place, event.clone()));
     }
-    let mut events: Vec<_> = newest.into_values().collect();
-    events.sort_by_key(|(place, _)| *place);
+    let removed: Vec<MemberId> = newest
+        .keys()
+        .filter_map(|subject| match subject {
+            Subject::Removal(member) => Some(*member),
+            _ => None,
+        })
+        .collect();
     let loses = |event: &DirectoryEvent| match event {
-        DirectoryEvent::RoleChanged { member, role } => {
-            restored.role(*member).is_some_and(|now| rank(*role) < rank(now) || (replay_gains && *role != now))
-        }
-        DirectoryEvent::MemberRemoved { member } => restored.members.contains_key(member),
-        DirectoryEvent::DeviceRevoked { device } => restored.devices.contains_key(device),
-        DirectoryEvent::Unassigned { .. } => true,
+        DirectoryEvent::RoleChanged { member, role } => restored
+            .role(*member)
+            .is_some_and(|now| !removed.contains(member) && (role_loses(now, *role) || (replay_gains && *role != now))),
+        DirectoryEvent::Assigned { .. } => false,
         DirectoryEvent::PolicyChanged(policy) => restored.policy.agents_see_unassigned && !policy.agents_see_unassigned,
-        _ => false,
+        _ => true,
     };
-    events.into_iter().filter(|(_, event)| loses(event)).map(|(_, event)| event.clone()).collect()
+    let mut events: Vec<_> = newest.into_values().filter(|(_, event)| loses(event)).collect();
+    events.sort_by_key(|(place, _)| *place);
+    events.into_iter().map(|(_, event)| event).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use lockstep_protocol::id::ConversationId;
-
     use super::*;
 
     const ME: MemberId = MemberId(7);
@@ -212,12 +247,19 @@ mod tests {
         let member = |role| Member { id: ME, name: String::new(), role };
         let changed = |role| DirectoryEvent::RoleChanged { member: ME, role };
         let conversation = ConversationId([1; 16]);
+        let removed = DirectoryEvent::MemberRemoved { member: ME };
+        let added = DirectoryEvent::MemberAdded(member(Role::Agent));
         let assigned = DirectoryEvent::Assigned { conversation, member: ME };
         let unassigned = DirectoryEvent::Unassigned { conversation, member: ME };
         for (now, outside, expected) in [
             (Role::Manager, vec![changed(Role::Agent)], vec![changed(Role::Agent)]),
             (Role::Agent, vec![changed(Role::Manager)], vec![]),
             (Role::Manager, vec![changed(Role::Agent), changed(Role::Manager)], vec![]),
+            (Role::Auditor, vec![changed(Role::Agent)], vec![changed(Role::Agent)]),
+            (Role::Agent, vec![changed(Role::Auditor)], vec![changed(Role::Auditor)]),
+            // Let in again later: that was lost, the removal was not.
+            (Role::Manager, vec![removed.clone(), added.clone()], vec![removed.clone()]),
+            (Role::Manager, vec![removed.clone(), added, changed(Role::Agent)], vec![removed]),
             (Role::Agent, vec![unassigned.clone()], vec![unassigned.clone()]),
             (Role::Agent, vec![unassigned.clone(), assigned.clone()], vec![]),
             (Role::Agent, vec![assigned, unassigned.clone()], vec![unassigned]),

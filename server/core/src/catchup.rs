@@ -1,7 +1,10 @@
 //! Catch-up: a session that lags reads the log at its own speed; one without a good cursor is sent the catalogue; any
 //! may fetch documents.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
+use lockstep_protocol::directory::Role;
 use lockstep_protocol::entry::LogChain;
 use lockstep_protocol::frame::{
     Catalogue, CatalogueConversation, CatalogueDocument, EntryBytes, Fetch, HubFrame, Snapshot, TailEntry, Team,
@@ -13,6 +16,7 @@ use lockstep_protocol::snapshot::Table;
 
 use crate::conversation::{Slot, Work};
 use crate::effect::Effect;
+use crate::fanout::Paged;
 use crate::hub::{Hub, refused};
 use crate::input::SessionId;
 use crate::planted::HubBug;
@@ -48,7 +52,7 @@ impl Hub {
                 } else {
                     reading.loading = true;
                     let after = open.position;
-                    effects.push(Effect::Load(Query::Log { session: id, after, bytes_max: read_max }));
+                    effects.push(Effect::Load(Query::Log { session: id, after, upto: committed, bytes_max: read_max }));
                 }
             }
             Mode::Catalogue(job) if !job.loading => {
@@ -83,47 +87,58 @@ impl Hub {
         if has_hole {
             return self.start_catalogue(id, effects);
         }
-        reading.page = Some(Page { entries, upto, chain, pinned: Vec::new() });
-        self.try_page(id, effects);
+        let page = Page { entries, upto, chain, pinned: BTreeSet::new(), waiting: 0 };
+        self.take_page(id, page, effects);
     }
 
     /// Sends the page that was read, once all its conversations are in memory.
     fn try_page(&mut self, id: SessionId, effects: &mut Vec<Effect>) {
         let Some(Open { mode: Mode::Reading(reading), .. }) = self.open_mut(id) else { return };
-        let Some(page) = reading.page.take() else { return };
-        let missing = self.not_in_memory(page.entries.iter().filter_map(|entry| entry.conversation));
-        if missing.is_empty() {
-            for conversation in &page.pinned {
-                self.unpin(*conversation);
+        let Some(page) = reading.page.take_if(|page| page.waiting == 0) else { return };
+        let paged = self.send_page(id, &page.entries, page.upto, &page.chain, effects);
+        if matches!(paged, Paged::Withheld) {
+            if let Some(Open { mode: Mode::Reading(reading), .. }) = self.open_mut(id) {
+                reading.page = Some(page);
             }
-            let resync = self.send_page(id, &page.entries, page.upto, &page.chain, effects);
-            if resync {
-                self.start_catalogue(id, effects);
-            }
-            return self.pump(id, effects);
+            return;
         }
-        // Everything the page needs stays until it is sent, or a small memory could load for ever.
-        let wanted: Vec<ConversationId> = page.entries.iter().filter_map(|entry| entry.conversation).collect();
-        let mut page = page;
-        for conversation in wanted {
-            if !page.pinned.contains(&conversation) {
-                page.pinned.push(conversation);
-                if missing.contains(&conversation) {
-                    self.want(conversation, id, effects);
-                }
-                if let Some(slot) = self.conversations.get_mut(&conversation) {
-                    slot.pins += 1;
-                }
-            }
+        for conversation in page.pinned {
+            self.unpin(conversation);
         }
+        if matches!(paged, Paged::Resync) {
+            self.start_catalogue(id, effects);
+        }
+        self.pump(id, effects);
+    }
+
+    /// Takes a page that was read: everything it needs stays until it is sent, or a small memory could load for ever.
+    fn take_page(&mut self, id: SessionId, mut page: Page, effects: &mut Vec<Effect>) {
+        page.pinned = page.entries.iter().filter_map(|entry| entry.conversation).collect();
+        let missing = self.not_in_memory(page.pinned.iter().copied());
+        page.waiting = missing.len();
+        let pinned = page.pinned.clone();
         if let Some(Open { mode: Mode::Reading(reading), .. }) = self.open_mut(id) {
             reading.page = Some(page);
         }
+        for conversation in missing {
+            self.enqueue(conversation, Work::Wake(id), effects);
+        }
+        for conversation in pinned {
+            if let Some(slot) = self.conversations.get_mut(&conversation) {
+                slot.pins += 1;
+            }
+        }
+        self.try_page(id, effects);
     }
 
-    /// Has a conversation loaded and the session woken when it is there.
-    fn want(&mut self, conversation: ConversationId, session: SessionId, effects: &mut Vec<Effect>) {
-        self.enqueue(conversation, Work::Wake(session), effects);
+    /// One of the conversations that a session's page needs is there.
+    pub(crate) fn woken(&mut self, id: SessionId, effects: &mut Vec<Effect>) {
+        if let Some(Open { mode: Mode::Reading(Reading { page: Some(page), .. }), .. }) = self.open_mut(id) {
+            page.waiting = page.waiting.saturating_sub(1);
+            if page.waiting == 0 {
+                self.pump(id, effects);
+            }
+        }
     }
 
     /// Sends the session through the catalogue; the log follows from what is durable now.
@@ -132,7 +147,7 @@ impl Hub {
         let Some(open) = self.open_mut(id) else { return };
         let pins = match &mut open.mode {
             Mode::Reading(Reading { page: Some(page), .. }) => std::mem::take(&mut page.pinned),
-            _ => Vec::new(),
+            _ => BTreeSet::new(),
         };
         open.mode = Mode::Catalogue(CatalogueJob { page: 0, after: None, loading: false, access_version: 0, end });
         for conversation in pins {
@@ -162,10 +177,20 @@ impl Hub {
             return self.pump(id, effects);
         }
         let (page, end) = (job.page, job.end);
+        let team = (page == 0).then(|| Team {
+            members: self.access.committed.members.values().cloned().collect(),
+            policy: self.access.committed.policy,
+            role: self.access.committed.role(member).unwrap_or(Role::Agent),
+        });
         let mut conversations = Vec::new();
-        let (mut bytes, mut cut, mut after) = (0, false, None);
+        let mut bytes = team.as_ref().map_or(0, |team| team.members.iter().map(|row| row.name.len() + 16).sum());
+        let (mut cut, mut after) = (false, None);
         for (row, documents) in rows {
-            let size = 256 + 48 * documents.len().min(LISTED_DOCUMENTS_MAX);
+            let size = 256
+                + row.conversation.customer.len()
+                + 6 * row.conversation.assigned.len()
+                + 40 * row.markers.len()
+                + 48 * documents.len().min(LISTED_DOCUMENTS_MAX);
             if bytes > 0 && bytes + size > limits::FRAME_BYTES_MAX / 2 {
                 cut = true;
                 break;
@@ -181,16 +206,14 @@ impl Hub {
             }
         }
         let is_last = last && !cut;
-        let team = (page == 0).then(|| Team {
-            members: self.access.sequenced.members.values().cloned().collect(),
-            policy: self.access.sequenced.policy,
-            role: self.access.sequenced.role(member).unwrap_or(lockstep_protocol::directory::Role::Agent),
-        });
         let planted_early = self.planted.is(HubBug::CatchUpBeforeSubscribing);
+        let planted_blind = self.planted.is(HubBug::VisibilityAtSubscribeOnly);
         let committed = self.log.committed;
         let seen: Vec<ConversationId> = conversations.iter().map(|listed| listed.conversation.id).collect();
         if let Some(open) = self.open_mut(id) {
-            open.seen_at_start.get_or_insert_default().extend(seen);
+            if planted_blind {
+                open.seen_at_start.get_or_insert_default().extend(seen);
+            }
             if is_last {
                 open.mode = Mode::Reading(Reading::default());
                 open.position = if planted_early { committed } else { end.lsn };
@@ -234,19 +257,41 @@ impl Hub {
             loading: false,
         });
         slot.pins += 1;
-        self.announce_fetch(slot, id, fetch.tag, effects);
         self.pump_fetch(id, effects);
     }
 
-    /// The answer to a Fetch begins with what the directory says of the conversation.
-    fn announce_fetch(&mut self, slot: &Slot, id: SessionId, tag: u64, effects: &mut Vec<Effect>) {
-        let Some(row) = slot.row() else { return };
-        let conversations = vec![listed(row, Vec::new())];
-        if let Some(job) = self.open_mut(id).and_then(|open| open.fetches.back_mut()) {
-            job.announced = true;
+    /// The answer to a Fetch begins with what the directory says of the conversation, as it is durable.
+    pub(crate) fn listing_read(
+        &mut self,
+        id: SessionId,
+        conversation: ConversationId,
+        row: Option<ConversationRow>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let sees = self.conversations.get(&conversation).is_some_and(|slot| self.seeing_member(slot, id).is_some());
+        let Some(open) = self.open_mut(id) else { return };
+        let Some(job) = open.fetches.front_mut().filter(|job| job.loading && job.conversation == conversation) else {
+            return;
+        };
+        job.loading = false;
+        job.announced = true;
+        let tag = job.tag;
+        match row.filter(|_| sees) {
+            Some(row) => {
+                let conversations = vec![listed(&row, Vec::new())];
+                let frame = Catalogue { tag: Some(tag), page: 0, conversations, team: None, end: None };
+                self.send(id, &HubFrame::Catalogue(frame), effects);
+            }
+            None => self.end_fetch(id, effects),
         }
-        let frame = Catalogue { tag: Some(tag), page: 0, conversations, team: None, end: None };
-        self.send(id, &HubFrame::Catalogue(frame), effects);
+        self.pump(id, effects);
+    }
+
+    /// The session's oldest Fetch is for something that its member may not see any more.
+    fn end_fetch(&mut self, id: SessionId, effects: &mut Vec<Effect>) {
+        let Some(job) = self.open_mut(id).and_then(|open| open.fetches.pop_front()) else { return };
+        self.unpin(job.conversation);
+        self.send(id, &refused(Some(job.tag), RefusalCode::ConversationUnknown.into()), effects);
     }
 
     /// Reads the next document of the session's oldest Fetch, one at a time.
@@ -258,8 +303,13 @@ impl Hub {
         }
         let Some(open) = session.open_mut() else { return };
         let Some(job) = open.fetches.front_mut() else { return };
-        if job.loading || !job.announced {
+        if job.loading {
             return;
+        }
+        if !job.announced {
+            job.loading = true;
+            let conversation = job.conversation;
+            return effects.push(Effect::Load(Query::Listing { session: id, conversation }));
         }
         if let Some(document) = job.documents.front() {
             job.loading = true;
@@ -297,9 +347,7 @@ impl Hub {
                 self.send(id, &HubFrame::Snapshot(part), effects);
             }
         } else {
-            open.fetches.pop_front();
-            self.unpin(document.conversation);
-            self.send(id, &refused(Some(tag), RefusalCode::ConversationUnknown.into()), effects);
+            self.end_fetch(id, effects);
         }
         self.pump(id, effects);
     }

@@ -9,7 +9,7 @@ use lockstep_protocol::refusal::{Refusal, RefusalCode};
 
 use crate::access::{losses, manages};
 use crate::conversation::{Commander, Committed, Presence, Slot, Work};
-use crate::effect::{CloseReason, Effect, Ticket};
+use crate::effect::{CloseReason, Effect, OutsideEvent, Ticket};
 use crate::hub::{Hub, Invite, Waiter};
 use crate::input::SessionId;
 use crate::log::{Author, Draft};
@@ -115,6 +115,9 @@ impl Hub {
                 if directory.members.contains_key(&member.id) {
                     return Err(RefusalCode::AlreadyExists);
                 }
+                if directory.members.len() >= limits::MEMBERS_MAX {
+                    return Err(RefusalCode::ListFull);
+                }
                 DirectoryEvent::MemberAdded(member)
             }
             Command::MemberRole { member, role } => {
@@ -135,7 +138,8 @@ impl Hub {
             Command::Invite { member } => {
                 let role = directory.role(member).ok_or(RefusalCode::MemberUnknown)?;
                 permitted(manages(by, role) || author == member)?;
-                if self.invites.len() >= limits::INVITES_MAX {
+                let theirs = self.invites.values().filter(|invite| invite.member == member).count();
+                if self.invites.len() >= limits::INVITES_MAX || theirs >= limits::INVITES_PER_MEMBER_MAX {
                     return Err(RefusalCode::ListFull);
                 }
                 let mut code = InviteCode::default();
@@ -164,6 +168,7 @@ impl Hub {
             | Command::Deliver { .. } => return Err(RefusalCode::FrameUnexpected),
         };
         let gone = self.devices_lost(&event);
+        self.drop_invites(&event);
         self.sequence_event(draft, author, event);
         self.drop_sessions(&gone, effects);
         self.drop_lost_leases(effects);
@@ -178,7 +183,7 @@ impl Hub {
     /// Puts a directory event into the log; losses act from here, gains when it is durable.
     pub(crate) fn sequence_event(&mut self, draft: &mut Draft, by: MemberId, event: DirectoryEvent) {
         let body = EntryBody::Directory(event.clone());
-        self.log.append(draft, self.now.wall_ms, Author::new(by), body);
+        self.log.append(draft, self.time_ms(), Author::new(by), body);
         self.note_event(draft, event);
     }
 
@@ -203,8 +208,22 @@ impl Hub {
             | DirectoryEvent::Unassigned { .. } => {}
         }
         self.access.sequenced.apply(&event);
-        self.access_version += 1;
-        draft.outside(event);
+        self.access_version += u64::from(changes_sight(&event));
+        if !matches!(event, DirectoryEvent::ConversationOpened(_)) {
+            draft.outside(&self.log, event);
+        }
+    }
+
+    /// A code made before a right was taken or changed must not outlive it.
+    fn drop_invites(&mut self, event: &DirectoryEvent) {
+        let whom = match event {
+            DirectoryEvent::RoleChanged { member, .. } | DirectoryEvent::MemberRemoved { member } => Some(*member),
+            DirectoryEvent::DeviceRevoked { device } => {
+                self.access.sequenced.devices.get(device).map(|device| device.member)
+            }
+            _ => None,
+        };
+        self.invites.retain(|_, invite| Some(invite.member) != whom);
     }
 
     /// The devices that an event takes away.
@@ -251,6 +270,12 @@ impl Hub {
         command: Command,
         effects: &mut Vec<Effect>,
     ) {
+        if let Commander::Session(session, ..) = commander
+            && self.open(session).is_none()
+        {
+            // Its device may have been revoked while this waited; a lost connection's command is asked again.
+            return;
+        }
         let mut draft = Draft::default();
         let outcome = match self.try_conversation_command(id, slot, &mut draft, commander, command, effects) {
             Ok(outcome) => outcome,
@@ -376,16 +401,22 @@ impl Hub {
         }
         self.append_to(slot, draft, Author::new(by), EntryBody::Directory(event.clone()));
         self.note_event(draft, event);
-        if !self.sees(slot, member) {
-            self.drop_lease(id, slot, member, effects);
+        let holder = slot.lock.lease(self.now.mono_ms).map(|lease| lease.holder);
+        if let Some(holder) = holder.filter(|holder| !self.sees(slot, *holder)) {
+            self.drop_lease(id, slot, holder, effects);
         }
         Ok(())
     }
 
     /// Replays what was taken away after the restore point, before anyone is let in. DESIGN section 7.
-    pub(crate) fn replay_losses(&mut self, outside: &[DirectoryEvent], effects: &mut Vec<Effect>) {
+    pub(crate) fn replay_losses(&mut self, outside: &[OutsideEvent], effects: &mut Vec<Effect>) {
         let replay_gains = self.planted.is(HubBug::PromotionReplayed);
-        for event in losses(outside, &self.access.sequenced, replay_gains) {
+        let lost: Vec<&DirectoryEvent> = outside
+            .iter()
+            .filter(|outside| !self.log.holds(&outside.epoch, outside.lsn))
+            .map(|outside| &outside.event)
+            .collect();
+        for event in losses(lost, &self.access.sequenced, replay_gains) {
             match event.conversation() {
                 Some(conversation) => {
                     self.replays += 1;
@@ -417,6 +448,18 @@ impl Hub {
             self.enqueue(conversation, Work::Replay(event), effects);
         }
     }
+}
+
+/// Whether an event may change what someone sees of conversations that exist.
+pub(crate) const fn changes_sight(event: &DirectoryEvent) -> bool {
+    matches!(
+        event,
+        DirectoryEvent::RoleChanged { .. }
+            | DirectoryEvent::MemberRemoved { .. }
+            | DirectoryEvent::PolicyChanged(_)
+            | DirectoryEvent::Assigned { .. }
+            | DirectoryEvent::Unassigned { .. }
+    )
 }
 
 /// An event's effect on its conversation.

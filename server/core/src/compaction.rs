@@ -162,8 +162,14 @@ impl Hub {
         self.compaction.looking = false;
         if !uncovered.is_empty() {
             // These first; then look again soon.
-            self.compaction.due.extend(uncovered);
-            self.compaction.look_at_ms = self.now.mono_ms;
+            let before = uncovered.len();
+            let tried: Vec<DocumentId> =
+                uncovered.into_iter().filter(|document| !self.compaction.given_up.contains(document)).collect();
+            // A document that was given up keeps its entries, and with them the floor; it was reported.
+            if tried.len() == before {
+                self.compaction.look_at_ms = self.now.mono_ms;
+            }
+            self.compaction.due.extend(tried);
             return self.compact_due(effects);
         }
         // No session's next page may lie below the floor.

@@ -7,8 +7,10 @@ use lockstep_protocol::fact::KeyId;
 use lockstep_protocol::frame::{Command, Fetch, OfferedEntry, Push, Resolve, Tag};
 use lockstep_protocol::id::{DocumentId, DocumentKind, Lsn, MediaHash, MemberId, MessageId};
 
+use crate::effect::Ticket;
 use crate::input::SessionId;
 use crate::lock::Lock;
+use crate::log::Log;
 use crate::query::Query;
 use crate::row::{AcceptedReply, ConversationRow, DocumentState, IndexRow, KeyRow, SnapshotRow};
 
@@ -101,6 +103,8 @@ pub(crate) struct Slot {
     pub(crate) pins: usize,
     /// Its newest entry that may still be in flight.
     pub(crate) newest: Lsn,
+    /// The batch after which all its rows are as durable as they are here.
+    pub(crate) pending: Ticket,
     /// Its place in the order of use.
     pub(crate) used: u64,
 }
@@ -117,6 +121,7 @@ impl Slot {
             loading: BTreeSet::new(),
             pins: 0,
             newest: Lsn::ZERO,
+            pending: Ticket::default(),
             used,
         }
     }
@@ -189,18 +194,18 @@ impl Slot {
     }
 
     /// Whether nothing needs it to stay in memory.
-    pub(crate) fn is_idle(&self, committed: Lsn, now_ms: u64) -> bool {
+    pub(crate) fn is_idle(&self, log: &Log, now_ms: u64) -> bool {
         self.queue.is_empty()
             && self.loading.is_empty()
             && self.pins == 0
-            && self.newest <= committed
+            && log.is_durable(self.pending)
             && matches!(self.committed, Committed::Same)
             && !self.lock.is_running(now_ms)
     }
 
     /// Forgets loaded rows beyond a bound, when nothing is under way that counts on them and none is ahead of the store.
-    pub(crate) fn trim(&mut self, rows_max: usize, committed: Lsn) {
-        if self.queue.is_empty() && self.loading.is_empty() && self.newest <= committed {
+    pub(crate) fn trim(&mut self, rows_max: usize, log: &Log) {
+        if self.queue.is_empty() && self.loading.is_empty() && log.is_durable(self.pending) {
             if self.index.len() > rows_max {
                 self.index.clear();
             }

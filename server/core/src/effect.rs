@@ -7,7 +7,7 @@ use lockstep_protocol::change::ChainHead;
 use lockstep_protocol::directory::DirectoryEvent;
 use lockstep_protocol::entry::LogChain;
 use lockstep_protocol::frame::Outcome;
-use lockstep_protocol::id::{ActorId, ConversationId, DocumentId, Lsn};
+use lockstep_protocol::id::{ActorId, ConversationId, DocumentId, Epoch, Lsn};
 use lockstep_protocol::refusal::RefusalCode;
 
 use crate::input::SessionId;
@@ -94,7 +94,19 @@ pub struct Batch {
     pub writes: Vec<Write>,
     /// Directory changes to be appended, as durably, to the small list outside the backup chain that
     /// [`Boot::outside`](crate::hub::Boot::outside) brings back after a restore.
-    pub outside: Vec<DirectoryEvent>,
+    pub outside: Vec<OutsideEvent>,
+}
+
+/// A directory change as the small list outside the backup chain keeps it: with its place, so that a restored hub can
+/// tell what lies after the restore point.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OutsideEvent {
+    /// The epoch of its entry.
+    pub epoch: Epoch,
+    /// The LSN of its entry.
+    pub lsn: Lsn,
+    /// The change.
+    pub event: DirectoryEvent,
 }
 
 /// An entry on its way into the log.

@@ -11,7 +11,7 @@ use lockstep_protocol::frame::{Entries, EntryBytes, Grant, HubFrame};
 use lockstep_protocol::id::{ConversationId, Lsn, MemberId};
 use lockstep_protocol::limits;
 
-use crate::commands::apply_to;
+use crate::commands::{apply_to, changes_sight};
 use crate::conversation::{Committed, Presence};
 use crate::effect::{Effect, Ticket};
 use crate::hub::{Hub, INDEX_ROWS_MAX, Waiter};
@@ -32,6 +32,16 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) event: Option<&'a DirectoryEvent>,
 }
 
+/// What became of a page of the log.
+pub(crate) enum Paged {
+    /// The session has it.
+    Sent,
+    /// The session must go through the catalogue instead.
+    Resync,
+    /// It must wait until a loss is durable.
+    Withheld,
+}
+
 /// What a range of the log means for one session.
 #[derive(Default)]
 pub(crate) struct Stream {
@@ -41,6 +51,8 @@ pub(crate) struct Stream {
     revoked: Vec<ConversationId>,
     /// So much of what it may see changed that it goes through the catalogue.
     resync: bool,
+    /// Something is kept back by a loss that is not durable yet: the cursor must not pass it.
+    withheld: bool,
 }
 
 impl Hub {
@@ -51,7 +63,7 @@ impl Hub {
         for entry in &entries {
             if let Some(event) = &entry.event {
                 self.access.committed.apply(event);
-                self.access_version += 1;
+                self.access_version += u64::from(changes_sight(event));
                 if let Some(slot) = event.conversation().and_then(|id| self.conversations.get_mut(&id)) {
                     match (&mut slot.committed, event) {
                         (Committed::Older(conversation), event) => apply_to(conversation, event),
@@ -69,7 +81,7 @@ impl Hub {
                 && slot.newest <= committed
             {
                 slot.committed = Committed::Same;
-                slot.trim(INDEX_ROWS_MAX, committed);
+                slot.trim(INDEX_ROWS_MAX, &self.log);
             }
         }
         self.answer_waiters(effects);
@@ -140,6 +152,13 @@ impl Hub {
                 self.start_catalogue(id, effects);
                 continue;
             }
+            if stream.withheld {
+                // It reads on from the log once the loss is durable, or has failed.
+                if let Some(open) = self.open_mut(id) {
+                    open.mode = Mode::Reading(Reading::default());
+                }
+                continue;
+            }
             let silent = stream.places.is_empty() && stream.granted.is_empty() && stream.revoked.is_empty();
             if silent && upto.0 - from.0 < SILENCE_MAX {
                 continue;
@@ -181,13 +200,14 @@ impl Hub {
             let visible = match entry.conversation {
                 None => true,
                 Some(id) => *seen.entry(id).or_insert_with(|| {
+                    stream.withheld |= self.conversations.get(&id).is_some_and(|slot| self.loses(slot, member));
                     let sees = self.conversations.get(&id).is_some_and(|slot| self.sees(slot, member));
                     let seen_at_start = self.open(session).and_then(|open| open.seen_at_start.as_ref());
                     sees || (planted_blind && seen_at_start.is_some_and(|seen| seen.contains(&id)))
                 }),
             };
             if let Some(event) = entry.event {
-                self.stream_event(&mut stream, member, role, event, entry.lsn, visible);
+                self.stream_event(&mut stream, (session, member, role), event, entry.lsn, visible);
             }
             if visible && entry.origin != Some(session) {
                 stream.places.push(place);
@@ -200,8 +220,7 @@ impl Hub {
     fn stream_event(
         &self,
         stream: &mut Stream,
-        member: MemberId,
-        role: Option<Role>,
+        (session, member, role): (SessionId, MemberId, Option<Role>),
         event: &DirectoryEvent,
         lsn: Lsn,
         visible: bool,
@@ -215,6 +234,15 @@ impl Hub {
             }
             DirectoryEvent::RoleChanged { member: whom, .. } => {
                 stream.resync |= *whom == member;
+                return;
+            }
+            // Whoever comes back as somebody else starts anew.
+            DirectoryEvent::MemberAdded(added) => {
+                stream.resync |= added.id == member;
+                return;
+            }
+            DirectoryEvent::DeviceAdded(added) => {
+                stream.resync |= self.open(session).is_some_and(|open| open.device == added.id());
                 return;
             }
             DirectoryEvent::PolicyChanged(_) => {
@@ -243,7 +271,7 @@ impl Hub {
             .any(|open| open.member == member && matches!(open.mode, Mode::Live))
     }
 
-    /// Sends a page of the log to a session that reads it; answers whether it must go through the catalogue instead.
+    /// Sends a page of the log to a session that reads it, or says why not.
     pub(crate) fn send_page(
         &mut self,
         id: SessionId,
@@ -251,8 +279,8 @@ impl Hub {
         upto: Lsn,
         chain: &LogChain,
         effects: &mut Vec<Effect>,
-    ) -> bool {
-        let Some(open) = self.open(id) else { return false };
+    ) -> Paged {
+        let Some(open) = self.open(id) else { return Paged::Sent };
         let (from, member) = (open.position, open.member);
         // Only directory entries are looked into; all others are passed on as they lie.
         let events: Vec<Option<DirectoryEvent>> = entries.iter().map(|entry| event_of(&entry.bytes)).collect();
@@ -269,7 +297,10 @@ impl Hub {
             .collect();
         let stream = self.stream(id, member, &outgoing);
         if stream.resync {
-            return true;
+            return Paged::Resync;
+        }
+        if stream.withheld {
+            return Paged::Withheld;
         }
         let tag = self.log.cursor(upto, chain).tag;
         let bytes = encode_entries(from, upto, tag, &outgoing, stream);
@@ -277,7 +308,7 @@ impl Hub {
             open.position = upto;
         }
         self.send_bytes(id, bytes, effects);
-        false
+        Paged::Sent
     }
 
     /// Conversations of a page that are not in memory yet.

@@ -34,12 +34,8 @@ impl Hub {
         let Some(device) = self.access.device(&hello.device) else {
             return self.refuse_session(id, RefusalCode::DeviceUnknown.into(), effects);
         };
-        let member = device.member;
         if !transcript.verify_hello(&device.key, &hello.proof) {
             return self.refuse_session(id, RefusalCode::ProofInvalid.into(), effects);
-        }
-        if self.sessions_of(member) >= limits::SESSIONS_PER_MEMBER_MAX {
-            return self.refuse_session(id, RefusalCode::SessionsFull.into(), effects);
         }
         // A cursor that the hub did not make sends just this device through the catalogue; it proves nothing.
         let ours = |cursor: &Option<Cursor>| {
@@ -180,9 +176,14 @@ impl Hub {
         cursor: Option<Lsn>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(role) = self.access.sequenced.role(member) else {
+        // Revoked while it was proving itself or enrolling.
+        let role = self.access.device(&device).and_then(|_| self.access.committed.role(member));
+        let Some(role) = role else {
             return self.refuse_session(id, RefusalCode::DeviceRevoked.into(), effects);
         };
+        if self.sessions_of(member) >= limits::SESSIONS_PER_MEMBER_MAX {
+            return self.refuse_session(id, RefusalCode::SessionsFull.into(), effects);
+        }
         let cursor = cursor.filter(|lsn| *lsn >= self.floor);
         let mode = Mode::Reading(Reading::default());
         let seen_at_start: Option<Vec<ConversationId>> = None;
@@ -199,10 +200,10 @@ impl Hub {
         let welcome = Welcome {
             session: id.0,
             epoch: self.log.epoch,
-            now_ms: self.now.wall_ms,
+            now_ms: self.time_ms(),
             member,
             role,
-            policy: self.access.sequenced.policy,
+            policy: self.access.committed.policy,
             catalogue: cursor.is_none(),
         };
         self.send(id, &HubFrame::Welcome(welcome), effects);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use lockstep_protocol::codec;
-use lockstep_protocol::directory::{Device, DirectoryEvent, Member, Policy};
+use lockstep_protocol::directory::{Device, Member, Policy};
 use lockstep_protocol::entry::{HubKey, LogChain};
 use lockstep_protocol::frame::{DeviceFrame, HubFrame, Outcome, Tag};
 use lockstep_protocol::id::{ConversationId, DeviceId, Epoch, HubId, InviteCode, Lsn, MemberId, PinnedKeyHash};
@@ -13,8 +13,8 @@ use lockstep_protocol::refusal::{Refusal, RefusalCode};
 
 use crate::access::{Access, Directory};
 use crate::compaction::Compaction;
-use crate::conversation::{Slot, Work};
-use crate::effect::{CloseReason, Effect, Report, Ticket};
+use crate::conversation::{Commander, Slot, Work};
+use crate::effect::{CloseReason, Effect, OutsideEvent, Report, Ticket};
 use crate::input::{Input, Now, SessionId};
 use crate::log::{Draft, Log};
 use crate::planted::Planted;
@@ -81,7 +81,7 @@ pub struct Boot {
     /// Whether the store was restored from a backup (or its last shutdown left that open): a new epoch begins.
     pub restored: bool,
     /// The small list outside the backup chain, oldest first; replayed after a restore before anyone is let in.
-    pub outside: Vec<DirectoryEvent>,
+    pub outside: Vec<OutsideEvent>,
     /// 32 fresh random bytes.
     pub entropy: [u8; 32],
     /// Choices.
@@ -228,10 +228,22 @@ impl Hub {
             }
         }
         self.evict();
-        if self.draining && !self.drained && self.log.is_quiet() && self.waiters.is_empty() {
+        if self.draining && !self.drained && self.log.is_quiet() && self.waiters.is_empty() && self.is_workless() {
             self.drained = true;
             effects.push(Effect::Drained);
         }
+    }
+
+    /// Whether no frame waits for rows.
+    fn is_workless(&self) -> bool {
+        self.conversations.values().all(|slot| slot.queue.is_empty())
+    }
+
+    /// The hub's time, milliseconds since 1970: the wall clock's, but never behind what it was at the start plus the
+    /// time since, so that a clock that is set back refuses nobody.
+    pub(crate) fn time_ms(&self) -> u64 {
+        let elapsed_ms = self.now.mono_ms.saturating_sub(self.started.mono_ms);
+        self.now.wall_ms.max(self.started.wall_ms.saturating_add(elapsed_ms))
     }
 
     /// The monotonic time, milliseconds, at which it wants [`Input::Ticked`]; none when it waits for nothing.
@@ -313,7 +325,10 @@ impl Hub {
                     let refused = entries.iter().map(|(place, _)| (*place, Outcome::Refused(refusal.clone())));
                     self.offer_results(id, tag, refused.collect(), effects);
                 }
-                Work::Command(_, _) | Work::Fetch(..) => self.send(id, &refused(work_tag(&work), refusal), effects),
+                Work::Command(Commander::Session(_, tag, _), _) => {
+                    self.ack_now(id, tag, vec![Outcome::Refused(refusal)], effects);
+                }
+                Work::Fetch(_, fetch) => self.send(id, &refused(Some(fetch.tag), refusal), effects),
                 _ => self.send(id, &refused(None, refusal), effects),
             };
         }
@@ -509,17 +524,22 @@ impl Hub {
         let mut surplus = self.conversations.len().saturating_sub(self.config.conversations_max);
         let mut busy = Vec::new();
         while surplus > 0 && busy.len() < 16 {
-            let Some((used, id)) = self.used.pop_first() else { break };
-            let idle =
-                self.conversations.get(&id).is_none_or(|slot| slot.is_idle(self.log.committed, self.now.mono_ms));
+            let Some((_, id)) = self.used.pop_first() else { break };
+            let idle = self.conversations.get(&id).is_none_or(|slot| slot.is_idle(&self.log, self.now.mono_ms));
             if idle {
                 self.conversations.remove(&id);
                 surplus -= 1;
             } else {
-                busy.push((used, id));
+                busy.push(id);
             }
         }
-        self.used.extend(busy);
+        // The busy ones go to the back, or they would hide the idle ones behind them.
+        for id in busy {
+            let used = self.next_use(id);
+            if let Some(slot) = self.conversations.get_mut(&id) {
+                slot.used = used;
+            }
+        }
     }
 
     pub(crate) fn report(&self, report: Report, effects: &mut Vec<Effect>) {
@@ -530,11 +550,4 @@ impl Hub {
 /// A Refusal frame.
 pub(crate) fn refused(tag: Option<Tag>, refusal: Refusal) -> HubFrame {
     HubFrame::Refusal { tag, refusal }
-}
-
-fn work_tag(work: &Work) -> Option<Tag> {
-    match work {
-        Work::Fetch(_, fetch) => Some(fetch.tag),
-        _ => None,
-    }
 }

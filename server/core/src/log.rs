@@ -8,7 +8,7 @@ use lockstep_protocol::directory::DirectoryEvent;
 use lockstep_protocol::entry::{Entry, EntryBody, HubKey, LogChain, Stamp, Verdict};
 use lockstep_protocol::id::{ConversationId, Epoch, Lsn, MemberId};
 
-use crate::effect::{Batch, Effect, LogEntry, Ticket};
+use crate::effect::{Batch, Effect, LogEntry, OutsideEvent, Ticket};
 use crate::input::SessionId;
 use crate::row::Write;
 
@@ -29,16 +29,21 @@ pub(crate) struct InFlight {
 pub(crate) struct Draft {
     entries: Vec<LogEntry>,
     writes: Vec<Write>,
-    outside: Vec<DirectoryEvent>,
+    outside: Vec<OutsideEvent>,
 }
 
 impl Draft {
     pub(crate) fn write(&mut self, write: Write) {
+        // A conversation's row changes with each of its entries; one write a batch is enough.
+        if matches!(write, Write::Conversation(_)) {
+            self.writes.retain(|earlier| !matches!(earlier, Write::Conversation(_)));
+        }
         self.writes.push(write);
     }
 
-    pub(crate) fn outside(&mut self, event: DirectoryEvent) {
-        self.outside.push(event);
+    /// For the list outside the backup chain; the event is the newest entry.
+    pub(crate) fn outside(&mut self, log: &Log, event: DirectoryEvent) {
+        self.outside.push(OutsideEvent { epoch: log.epoch, lsn: log.head, event });
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -196,6 +201,18 @@ impl Log {
     /// The cursor of the newest durable entry.
     pub(crate) fn committed_cursor(&self) -> Cursor {
         self.cursor(self.committed, &self.committed_chain)
+    }
+
+    /// Whether an entry of this epoch and LSN is in this log's history.
+    pub(crate) fn holds(&self, epoch: &Epoch, lsn: Lsn) -> bool {
+        let Some(at) = self.epochs.iter().position(|(known, _)| known == epoch) else { return false };
+        let end = self.epochs.get(at + 1).map_or(self.head, |(_, after)| *after);
+        lsn > self.epochs[at].1 && lsn <= end
+    }
+
+    /// The last LSN before the current epoch.
+    pub(crate) fn epoch_start(&self) -> Lsn {
+        self.epochs.last().map_or(Lsn::ZERO, |(_, after)| *after)
     }
 
     pub(crate) fn knows_epoch(&self, epoch: &Epoch) -> bool {

@@ -92,9 +92,9 @@ impl Hub {
         let no = |code: RefusalCode| Err(Box::new(Refusal::from(code)));
         let known = slot.row().is_some_and(|row| document.number <= open_number(row, document.kind));
         let chain = if known { slot.document(document).and_then(|state| state.chains.get(&push.actor)) } else { None };
-        if chain.is_some_and(|chain| chain.device != pusher.device) {
-            return no(RefusalCode::ActorForged);
-        }
+        // Another's chain tells nothing: neither its length nor that it is there.
+        let is_anothers = chain.is_some_and(|chain| chain.device != pusher.device);
+        let chain = chain.filter(|_| !is_anothers);
         let head = chain.map_or_else(|| ChainHead::empty(document.kind), |chain| chain.head);
         let row = slot.fact_row(&fact.key_id());
 
@@ -114,6 +114,9 @@ impl Hub {
             return no(RefusalCode::WriteForbidden);
         }
         let Some(conversation) = slot.row() else { return no(RefusalCode::ConversationUnknown) };
+        if is_anothers {
+            return no(RefusalCode::ActorForged);
+        }
 
         // 3. The document, the chain and the place in it.
         let open = DocumentId { number: open_number(conversation, document.kind), ..document };
@@ -142,12 +145,15 @@ impl Hub {
         if after.hash.prefix() != pushed.hash {
             return no(RefusalCode::HashDiffers);
         }
-        if fact.time_ms() > self.now.wall_ms.saturating_add(limits::CLOCK_AHEAD_MS_MAX) {
-            let now_ms = Some(self.now.wall_ms);
+        if fact.time_ms() > self.time_ms().saturating_add(limits::CLOCK_AHEAD_MS_MAX) {
+            let now_ms = Some(self.time_ms());
             return Err(Box::new(Refusal { now_ms, ..Refusal::from(RefusalCode::ClockAhead) }));
         }
 
         // 5. Its key, which is written once.
+        if matches!(slot.index.get(&fact.key_id()), Some(Some(IndexRow::Media(_)))) {
+            return no(RefusalCode::MessageIdTaken);
+        }
         if let Some(row) = row
             && !self.planted.is(HubBug::DuplicateWrittenAgain)
         {
@@ -165,7 +171,11 @@ impl Hub {
         // 6. What it says, and about whom.
         self.check_claims(slot, pusher, fact).map_err(|code| Box::new(Refusal::from(code)))?;
         let state = slot.document(document).map(|state| state.row).unwrap_or_default();
-        if !self.fits(&state, document == open, fact) && !self.planted.is(HubBug::CapIgnored) {
+        let is_home = fact
+            .target()
+            .and_then(|target| slot.fact_row(&KeyId::from(target)))
+            .is_some_and(|target| target.document == document);
+        if !self.fits(&state, document == open, is_home, fact) && !self.planted.is(HubBug::CapIgnored) {
             return Err(Box::new(Refusal { open: Some(open), ..Refusal::from(RefusalCode::SegmentFull) }));
         }
 
@@ -188,7 +198,7 @@ impl Hub {
                     return Err(RefusalCode::AuthorForged);
                 }
                 let service = slot.row().and_then(|row| row.conversation.service);
-                if message.dir == Direction::In && service != Some(member) {
+                if message.dir == Direction::In && !(service == Some(member) && self.is_service(member)) {
                     return Err(RefusalCode::DirectionForbidden);
                 }
                 if message.src.is_some() {
@@ -234,8 +244,9 @@ impl Hub {
         }
     }
 
-    /// Whether the document takes this fact: the open one always, an older one up to its hard cap.
-    pub(crate) fn fits(&self, row: &DocumentRow, is_open: bool, fact: &Fact) -> bool {
+    /// Whether the document takes this fact: the open one always, an older one up to its hard cap. `is_home` says that
+    /// the fact's target lies in this document.
+    pub(crate) fn fits(&self, row: &DocumentRow, is_open: bool, is_home: bool, fact: &Fact) -> bool {
         let ops = row.ops + fact.ops();
         let text_bytes = row.text_bytes.saturating_add(fact.text_bytes());
         let segment = self.config.segment;
@@ -244,11 +255,15 @@ impl Hub {
             Fact::Message(_) => {
                 ops <= segment.late_message_ops && text_bytes <= limits::SEGMENT_LATE_MESSAGE_TEXT_BYTES_MAX
             }
-            Fact::Edit { .. } | Fact::Reaction { .. } => {
+            // Always, beside its message.
+            Fact::Retraction { .. } if is_home => true,
+            Fact::Edit { .. } | Fact::Reaction { .. } | Fact::Retraction { .. } => {
                 ops <= segment.late_edit_ops && text_bytes <= limits::SEGMENT_LATE_EDIT_TEXT_BYTES_MAX
             }
-            Fact::Retraction { .. } => true,
-            Fact::Field { .. } | Fact::Label { .. } => is_open || ops <= limits::CARD_LATE_OPS_MAX,
+            Fact::Field { .. } | Fact::Label { .. } if is_open => true,
+            Fact::Field { .. } | Fact::Label { .. } => {
+                ops <= limits::CARD_LATE_OPS_MAX && text_bytes <= limits::SEGMENT_LATE_MESSAGE_TEXT_BYTES_MAX
+            }
         }
     }
 
@@ -290,7 +305,7 @@ impl Hub {
         let Place { document, actor, seq, head, device, opening, origin } = place;
         let key = fact.key_id();
         let placed = PlacedFact { document, actor, seq, hash: head.hash.prefix(), fact: fact.clone(), opening, origin };
-        let stamp = self.log.append(draft, self.now.wall_ms, author, EntryBody::Fact(placed));
+        let stamp = self.log.append(draft, self.time_ms(), author, EntryBody::Fact(placed));
         slot.newest = stamp.lsn;
 
         let state = slot.documents.entry((document.kind, document.number)).or_default();
@@ -299,7 +314,7 @@ impl Hub {
         state.row.messages += u32::from(matches!(fact, Fact::Message(_)));
         state.row.ops += fact.ops();
         state.row.text_bytes = state.row.text_bytes.saturating_add(fact.text_bytes());
-        state.row.digest.toggle_fact(&head.hash);
+        state.row.digest.toggle_fact(&head.hash, &stamp.mac);
         state.row.newest = stamp.lsn;
         state.row.tail += 1;
         let row = state.row;
@@ -320,6 +335,7 @@ impl Hub {
                     accepted: (is_reply && accepted).then_some(stamp.lsn),
                     resolution: None,
                     delivery: None,
+                    readmitted: origin.is_some(),
                     retracted_by: Vec::new(),
                     reactions: Vec::new(),
                 });
@@ -393,7 +409,9 @@ impl Hub {
                     || full.ops >= segment.open_ops
                     || full.text_bytes >= segment.open_text_bytes
             }
-            DocumentKind::Card => full.ops >= limits::CARD_OPEN_OPS,
+            DocumentKind::Card => {
+                full.ops >= limits::CARD_OPEN_OPS || full.text_bytes >= limits::SEGMENT_OPEN_TEXT_BYTES
+            }
         };
         let Some(row) = slot.row_mut() else { return };
         if !is_full || document.number != open_number(row, document.kind) {
@@ -404,8 +422,8 @@ impl Hub {
             DocumentKind::Segment => row.open_segment = next.number,
             DocumentKind::Card => row.open_card = next.number,
         }
-        let stamp =
-            self.log.append(draft, self.now.wall_ms, Author::new(MemberId::HUB), EntryBody::Opened { document: next });
+        let now_ms = self.now.wall_ms.max(self.started.wall_ms);
+        let stamp = self.log.append(draft, now_ms, Author::new(MemberId::HUB), EntryBody::Opened { document: next });
         row.newest = stamp.lsn;
         slot.newest = stamp.lsn;
         slot.documents.insert((next.kind, next.number), DocumentState::default());

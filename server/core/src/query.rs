@@ -30,13 +30,15 @@ pub enum Query {
         /// Where.
         lsn: Lsn,
     },
-    /// Entries after `after`, all conversations, until `bytes_max` or the newest committed one. At least one entry if
-    /// there is any. Answer: [`Answer::Log`].
+    /// Entries after `after` up to `upto`, all conversations, until `bytes_max`. At least one entry if there is any.
+    /// Answer: [`Answer::Log`].
     Log {
         /// For whom.
         session: SessionId,
         /// After which.
         after: Lsn,
+        /// The last one: the newest that the hub knows to be durable.
+        upto: Lsn,
         /// Bound, bytes.
         bytes_max: usize,
     },
@@ -48,6 +50,13 @@ pub enum Query {
         after: Option<ConversationId>,
         /// How many conversations at most.
         conversations_max: usize,
+    },
+    /// One conversation as it is durable, for the answer to a Fetch. Answer: [`Answer::Conversation`].
+    Listing {
+        /// For whom.
+        session: SessionId,
+        /// The conversation.
+        conversation: ConversationId,
     },
     /// A document's newest snapshot and the entries after it. Answer: [`Answer::Content`].
     Content {
@@ -69,7 +78,7 @@ pub enum Query {
 /// The store's answer.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// To [`Query::Conversation`]; none if there is no such conversation.
+    /// To [`Query::Conversation`] and [`Query::Listing`]; none if there is no such conversation.
     Conversation(Option<ConversationRow>),
     /// To [`Query::Document`]; none if there is no such document.
     Document(Option<DocumentState>),

@@ -157,7 +157,7 @@ impl Hub {
         let open = DocumentId { number: open_number(row, document.kind), ..document };
         // Into the document where it stood, unless the restored hub does not know it or it is full now.
         let state = slot.document(document).map(|state| state.row).unwrap_or_default();
-        let stands = document.number < open.number && self.fits(&state, false, &fact);
+        let stands = document.number < open.number && self.fits(&state, false, true, &fact);
         let document = if stands { document } else { open };
         let actor = ActorId::recovery(&self.id, &self.log.epoch, document);
         let chain = slot.document(document).and_then(|state| state.chains.get(&actor));

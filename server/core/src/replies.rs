@@ -224,8 +224,12 @@ impl Hub {
         }
         let (row, state) = target_of(slot, &message)?;
         let document = row.document;
+        // A report may have been lost with a restore: what was accepted before the current epoch and never reported on
+        // has an unknown outcome, and is never sent again unasked. DESIGN section 6.
+        let before = state.readmitted || state.accepted.is_some_and(|accepted| accepted <= self.log.epoch_start());
+        let known = state.delivery.or(before.then_some(Delivery::Unknown));
         let deliverable = state.accepted.is_some() && (state.retracted_by.is_empty() || state.delivery.is_some());
-        let follows = match state.delivery {
+        let follows = match known {
             None => delivery == Delivery::Sending,
             Some(Delivery::Sending) => delivery != Delivery::Sending,
             Some(Delivery::Unknown) => matches!(delivery, Delivery::Sent | Delivery::Failed),
@@ -262,8 +266,8 @@ impl Hub {
         body: EntryBody,
     ) -> lockstep_protocol::entry::Stamp {
         let mut row = slot.document(document).map(|state| state.row).unwrap_or_default();
-        row.digest.toggle_event(&body);
-        let stamp = self.append_to(slot, draft, author, body);
+        let stamp = self.append_to(slot, draft, author, body.clone());
+        row.digest.toggle_event(&body, &stamp.mac);
         row.newest = stamp.lsn;
         row.tail += 1;
         if let Some(state) = slot.document_mut(document) {
@@ -281,7 +285,7 @@ impl Hub {
         author: Author,
         body: EntryBody,
     ) -> lockstep_protocol::entry::Stamp {
-        let stamp = self.log.append(draft, self.now.wall_ms, author, body);
+        let stamp = self.log.append(draft, self.time_ms(), author, body);
         slot.newest = stamp.lsn;
         if let Some(row) = slot.row_mut() {
             row.newest = stamp.lsn;

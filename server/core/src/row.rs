@@ -160,6 +160,8 @@ pub struct MessageRow {
     pub resolution: Option<Resolution>,
     /// How far the channel connector got.
     pub delivery: Option<Delivery>,
+    /// Whether it was re-admitted after a restore: whether it was sent before is unknown.
+    pub readmitted: bool,
     /// Members who retracted it, ascending.
     pub retracted_by: Vec<MemberId>,
     /// Reactions by member, ascending.

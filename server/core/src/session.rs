@@ -1,6 +1,6 @@
 //! One connection: its phase, its place in the log, and the credit it has for being sent to.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use lockstep_protocol::cursor::Cursor;
 use lockstep_protocol::entry::LogChain;
@@ -96,7 +96,9 @@ pub(crate) struct Page {
     pub(crate) entries: Vec<StoredEntry>,
     pub(crate) upto: Lsn,
     pub(crate) chain: LogChain,
-    pub(crate) pinned: Vec<ConversationId>,
+    pub(crate) pinned: BTreeSet<ConversationId>,
+    /// Conversations that are still being loaded.
+    pub(crate) waiting: usize,
 }
 
 /// A catalogue under way.
@@ -154,7 +156,7 @@ impl Open {
     pub(crate) fn take_pins(&mut self) -> Vec<ConversationId> {
         let mut pins: Vec<ConversationId> = self.fetches.drain(..).map(|job| job.conversation).collect();
         if let Mode::Reading(Reading { page: Some(page), .. }) = &mut self.mode {
-            pins.append(&mut page.pinned);
+            pins.extend(std::mem::take(&mut page.pinned));
         }
         pins
     }

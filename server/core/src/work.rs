@@ -56,10 +56,13 @@ impl Hub {
             self.touch(&mut slot, id);
             match work {
                 Work::Wake(session) => waking.push(session),
-                work => self.perform(id, &mut slot, work, effects),
+                work => {
+                    self.perform(id, &mut slot, work, effects);
+                    slot.pending = self.log.last_ticket();
+                }
             }
         }
-        slot.trim(INDEX_ROWS_MAX, self.log.committed);
+        slot.trim(INDEX_ROWS_MAX, &self.log);
         let unused = slot.queue.is_empty() && slot.loading.is_empty() && slot.pins == 0;
         let gone = matches!(slot.presence, Presence::Absent) && unused;
         self.conversations.insert(id, slot);
@@ -68,7 +71,7 @@ impl Hub {
             self.forget(id);
         }
         for session in waking {
-            self.pump(session, effects);
+            self.woken(session, effects);
         }
     }
 
@@ -191,6 +194,9 @@ impl Hub {
     pub(crate) fn loaded(&mut self, query: Query, outcome: Result<Answer, LoadFailure>, effects: &mut Vec<Effect>) {
         match (query, outcome) {
             (Query::Chain { session, lsn }, Ok(Answer::Chain(chain))) => self.proven(session, lsn, chain, effects),
+            (Query::Listing { session, conversation }, Ok(Answer::Conversation(row))) => {
+                self.listing_read(session, conversation, row, effects);
+            }
             (Query::Log { session, .. }, Ok(Answer::Log { entries, upto, chain })) => {
                 self.log_read(session, entries, upto, chain, effects);
             }
@@ -207,6 +213,7 @@ impl Hub {
             (
                 Query::Chain { session, .. }
                 | Query::Log { session, .. }
+                | Query::Listing { session, .. }
                 | Query::Catalogue { session, .. }
                 | Query::Content { session, .. },
                 _,
@@ -270,12 +277,12 @@ impl Hub {
             self.forget(id);
         }
         for work in refused_work {
-            self.refuse_work(work, RefusalCode::Busy, effects);
+            self.refuse_work(id, work, RefusalCode::Busy, effects);
         }
     }
 
     /// Answers work that cannot be done.
-    pub(crate) fn refuse_work(&mut self, work: Work, code: RefusalCode, effects: &mut Vec<Effect>) {
+    pub(crate) fn refuse_work(&mut self, id: ConversationId, work: Work, code: RefusalCode, effects: &mut Vec<Effect>) {
         if let Some(open) = work.session().and_then(|session| self.open_mut(session)) {
             open.parked = open.parked.saturating_sub(1);
         }
@@ -295,10 +302,10 @@ impl Hub {
             Work::Mark(session, tag, _) => self.ack_now(session, tag, vec![outcome], effects),
             Work::Typing(session) => self.send(session, &refused(None, refusal), effects),
             Work::Wake(session) => self.refuse_session(session, refusal, effects),
-            // Losses and snapshots are tried again: a loss that cannot be replayed keeps the hub closed.
+            // Tried again: a loss that cannot be replayed keeps the hub closed, an upload is durable elsewhere.
             Work::Replay(event) => self.replay_later(event, effects),
             Work::Compact(document) | Work::Compacted(document, ..) => self.compaction.failed(document),
-            Work::Uploaded(..) => {}
+            Work::Uploaded(member, media) => self.enqueue(id, Work::Uploaded(member, media), effects),
         }
     }
 
@@ -314,6 +321,12 @@ impl Hub {
     pub(crate) fn seeing_member(&self, slot: &Slot, session: SessionId) -> Option<MemberId> {
         let member = self.open(session)?.member;
         self.sees(slot, member).then_some(member)
+    }
+
+    /// Whether the member is about to lose a conversation by an entry that is not durable yet.
+    pub(crate) fn loses(&self, slot: &Slot, member: MemberId) -> bool {
+        let committed = slot.committed_conversation().is_some_and(|seen| self.access.committed.may_see(member, seen));
+        committed && !self.sees(slot, member)
     }
 
     /// The one visibility question, for a conversation in memory.

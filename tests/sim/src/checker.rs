@@ -66,6 +66,8 @@ pub struct Checker {
     pub acknowledged: Acknowledged,
     /// Sizes seen.
     pub bounds: Bounds,
+    /// The hub replays losses after a restore, and lets nobody in.
+    pub replaying: bool,
     /// Which run of the hub this is.
     pub run: u64,
     /// True time at which it started, milliseconds.
@@ -91,6 +93,7 @@ impl Checker {
             resolves: BTreeMap::new(),
             acknowledged: Acknowledged::default(),
             bounds: Bounds::default(),
+            replaying: false,
             run: 0,
             started_ms: 0,
             returns: 0,

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use lockstep_protocol::id::Lsn;
 
 use crate::rng::Rng;
 
@@ -69,6 +70,8 @@ pub struct Link {
     /// Bytes handed over by the hub that have not left.
     pub unsent_bytes: usize,
     leaves_us: u64,
+    /// How far the hub has told it of the log.
+    pub told: Option<Lsn>,
     /// Slows the hub's sending down by this factor.
     pub slowness: u64,
 }
@@ -86,6 +89,7 @@ impl Link {
             broken: false,
             unsent_bytes: 0,
             leaves_us: 0,
+            told: None,
             slowness: 1,
         }
     }

@@ -256,6 +256,9 @@ impl Scenario {
         for _ in 0..bursts {
             self.draw_burst(rng);
         }
+        for _ in 0..rng.between(0, 4) {
+            self.draw_flip(rng);
+        }
         if wildness > 0 {
             for _ in 0..rng.between(3, 12 * wildness) {
                 self.draw_fault(rng, wildness);
@@ -309,7 +312,8 @@ impl Scenario {
             Fault::DeviceCrash => What::DeviceCrash { device, down_ms },
             Fault::DeviceOffline => What::DeviceOffline { device, for_ms: down_ms * 4 },
             Fault::DeviceRestore => {
-                return self.draw_return(rng, What::DeviceBackup { device }, What::DeviceRestore { device });
+                self.draw_return(rng, What::DeviceBackup { device }, What::DeviceRestore { device });
+                return self.draw_writing(rng, device);
             }
             Fault::DeviceJump => What::DeviceJump { device, skew_ms: jump(rng) },
             Fault::Break => What::Break { device },
@@ -317,6 +321,28 @@ impl Scenario {
             Fault::Slow => What::Slow { device, factor: rng.between(10, 3_000) },
         };
         self.steps.push(Step { at_ms, what });
+    }
+
+    /// A device whose store goes back writes around that, in one conversation.
+    fn draw_writing(&mut self, rng: &mut Rng, device: usize) {
+        let back = self.steps.iter().rev().take(2).map(|step| step.at_ms).max().unwrap_or_default();
+        let topic = rng.any();
+        for _ in 0..6 {
+            let at_ms = (back + rng.below(8_000)).saturating_sub(4_000);
+            let pick = topic & 0xffff_ffff | rng.any() << 32;
+            self.steps.push(Step { at_ms, what: What::Act { device, act: Act::Note, pick } });
+        }
+    }
+
+    /// A right is taken and given back within moments, while what it brought is still on its way.
+    fn draw_flip(&mut self, rng: &mut Rng) {
+        let at_ms = rng.below(self.duration_ms);
+        let pick = rng.any();
+        let gap_ms = rng.skewed(5, 3_000);
+        for (place, act) in [Act::Assign, Act::Unassign, Act::Assign].into_iter().enumerate() {
+            let at_ms = at_ms + gap_ms * place as u64;
+            self.steps.push(Step { at_ms, what: What::Act { device: 0, act, pick } });
+        }
     }
 
     /// A copy, and later the return to it.
@@ -363,7 +389,7 @@ const WILD_FAULTS: &[(u32, Fault)] = &[
     (2, Fault::HubJump),
     (5, Fault::DeviceCrash),
     (6, Fault::DeviceOffline),
-    (2, Fault::DeviceRestore),
+    (4, Fault::DeviceRestore),
     (2, Fault::DeviceJump),
     (6, Fault::Break),
     (4, Fault::Stall),

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use lockstep_core::effect::{Batch, LogEntry};
+use lockstep_core::effect::{Batch, LogEntry, OutsideEvent};
 use lockstep_core::hub::{Boot, HubConfig};
 use lockstep_core::planted::Planted;
 use lockstep_core::query::{Answer, Query, StoredEntry};
 use lockstep_core::row::{ConversationRow, DocumentState, IndexRow, SnapshotRow, Write};
-use lockstep_protocol::directory::{Device, DirectoryEvent, Member, Policy};
+use lockstep_protocol::directory::{Device, Member, Policy};
 use lockstep_protocol::entry::{HubKey, LogChain};
 use lockstep_protocol::fact::KeyId;
 use lockstep_protocol::frame::CatalogueDocument;
@@ -47,7 +47,7 @@ pub struct Store {
     /// What is durable.
     pub disk: Disk,
     /// The small list outside the backup chain.
-    pub outside: Vec<DirectoryEvent>,
+    pub outside: Vec<OutsideEvent>,
     /// Written, not synced, oldest first.
     written: VecDeque<Batch>,
     /// How many of `written` the running sync covers; none when no sync runs.
@@ -245,13 +245,13 @@ impl Disk {
     #[must_use]
     pub fn answer(&self, query: &Query) -> Answer {
         match query {
-            Query::Conversation(id) => Answer::Conversation(self.conversations.get(id).cloned()),
+            Query::Conversation(id) | Query::Listing { conversation: id, .. } => Answer::Conversation(self.conversations.get(id).cloned()),
             Query::Document(id) => Answer::Document(self.documents.get(id).cloned()),
             Query::Keys { conversation, keys } => {
                 Answer::Keys(keys.iter().map(|key| self.keys.get(&(*conversation, *key)).cloned()).collect())
             }
             Query::Chain { lsn, .. } => Answer::Chain(self.chain_at(*lsn)),
-            Query::Log { after, bytes_max, .. } => self.read_log(*after, *bytes_max),
+            Query::Log { after, upto, bytes_max, .. } => self.read_log(*after, *upto, *bytes_max),
             Query::Catalogue { after, conversations_max, .. } => self.read_catalogue(*after, *conversations_max),
             Query::Content { document, .. } => {
                 let snapshot = self.snapshots.get(document).cloned();
@@ -270,10 +270,10 @@ impl Disk {
         self.log.get(&lsn).map(|entry| entry.chain)
     }
 
-    fn read_log(&self, after: Lsn, bytes_max: usize) -> Answer {
+    fn read_log(&self, after: Lsn, upto: Lsn, bytes_max: usize) -> Answer {
         let mut bytes = 0;
         let mut entries = Vec::new();
-        for entry in self.log.range(after.next()..).map(|(_, entry)| entry) {
+        for entry in self.log.range(after.next()..).take_while(|(lsn, _)| **lsn <= upto).map(|(_, entry)| entry) {
             if !entries.is_empty() && bytes + entry.bytes.len() > bytes_max {
                 break;
             }

@@ -86,7 +86,7 @@ struct HubProcess {
     skew_ms: i64,
     store: Store,
     identity: Identity,
-    backup: Option<(Disk, LogModel, Vec<lockstep_protocol::directory::DirectoryEvent>)>,
+    backup: Option<(Disk, LogModel, Vec<lockstep_core::effect::OutsideEvent>)>,
     tick_us: u64,
     draining: bool,
     booting: bool,
@@ -151,6 +151,8 @@ impl World {
             config: scenario.config,
             planted: match bug {
                 Some(Bug::Hub(bug)) => Planted::with(bug),
+                // A device that takes ranges over a hole does harm only where a hub leaves one.
+                Some(Bug::Client(ClientBug::EntriesOverHole)) => Planted::with(HubBug::EntryLostWithoutCredit),
                 _ => Planted::default(),
             },
         };

@@ -10,4 +10,5 @@ mod online;
 mod planted;
 mod random;
 mod refusals;
+mod repair;
 mod session;

@@ -456,8 +456,8 @@ fn typing_is_told_rarely_and_reading_once_a_session() {
           typing
           done Done
         read hey
-          mark hey
           persist 1
+          mark hey
         persist
           done Done
         offline

@@ -56,6 +56,7 @@ const STEPS: &[&str] = &[
     "snapshot +old",
     "snapshot bytes +older",
     "parsed",
+    "unparsed",
     "fetched none",
     "fetched 1",
     "rows",

@@ -28,7 +28,9 @@ fn again_sends_the_same_bytes_later() {
           push s0#2 b(seen a)
           done
         ack gap:1
-          push s0#1 opening a(seen -)
+          persist 2
+          disconnect
+          offline
     "#]]
     .assert_eq(&run("online; write a; persist; ack busy; wait 1000; ack ok; write b; persist; ack gap:1"));
 }

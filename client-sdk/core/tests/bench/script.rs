@@ -8,9 +8,9 @@ use std::fmt::Write as _;
 
 use lockstep_client_core::device::{Boot, Device, DeviceConfig};
 use lockstep_client_core::effect::{ActOutcome, Apply, Effect, Notice, Ticket, Transaction};
-use lockstep_client_core::input::{Act, AppliedDocument, ChainFact, ConnectionId, Draft, Input, Now};
+use lockstep_client_core::input::{Act, AppliedDocument, ApplyFailure, ChainFact, ConnectionId, Draft, Input, Now};
 use lockstep_client_core::planted::Planted;
-use lockstep_client_core::query::Query;
+use lockstep_client_core::query::{LoadFailure, Query};
 use lockstep_client_core::replica::Replica;
 use lockstep_client_core::row::{ConversationRow, Meta};
 use lockstep_client_core::store::Rows;
@@ -78,6 +78,7 @@ pub(crate) struct Bench {
     config: DeviceConfig,
     quiet: bool,
     dialled: bool,
+    unreadable: bool,
 }
 
 /// Runs a script on an enrolled device with one conversation and the cursor at 10.
@@ -122,6 +123,7 @@ impl Bench {
             config: DeviceConfig::default(),
             quiet: false,
             dialled: false,
+            unreadable: false,
         };
         bench.quiet = true;
         bench.carry_out(effects);
@@ -146,7 +148,7 @@ impl Bench {
             "ack" => !self.pushes.is_empty(),
             "done" => !fetch && !self.frames.is_empty(),
             "snapshot" | "fetched" => fetch,
-            "parsed" => !self.parses.is_empty(),
+            "parsed" | "unparsed" => !self.parses.is_empty(),
             "online" | "catalogue" => !self.online() && (self.dialled || self.device.next_wake().is_some()),
             "wait" | "offline" | "small" | "epoch" if !self.lsn.is_multiple_of(4) => false,
             "entries" if step.contains("revoke") && !self.lsn.is_multiple_of(8) => false,
@@ -218,6 +220,8 @@ impl Bench {
             "snapshot" => self.snapshot(rest),
             "fetched" => self.fetched(rest),
             "parsed" => self.parsed(),
+            "unparsed" => self.unparsed(),
+            "unreadable" => self.unreadable = true,
             "epoch" => self.epoch = rest.parse().expect("a number"),
             "lsn" => self.lsn = rest.parse().expect("a number"),
             "refuse" => {
@@ -311,7 +315,7 @@ impl Bench {
                 Effect::Disconnect { .. } => self.dialled = false,
                 Effect::Persist(transaction) => self.unpersisted.push_back(transaction),
                 Effect::Load(query) => {
-                    let outcome = Ok(self.rows.load(&query));
+                    let outcome = if self.unreadable { Err(LoadFailure) } else { Ok(self.rows.load(&query)) };
                     self.input(Input::Loaded { query, outcome });
                 }
                 Effect::Apply(Apply::Parse { .. }) => self.parses.push_back(effect),
@@ -320,6 +324,7 @@ impl Bench {
                     frame @ (DeviceFrame::Fetch(_)
                     | DeviceFrame::Offer { .. }
                     | DeviceFrame::Resolve(_)
+                    | DeviceFrame::Mark { .. }
                     | DeviceFrame::Command { .. }) => self.frames.push_back(frame),
                     _ => {}
                 },

@@ -2,10 +2,10 @@
 
 use lockstep_core::effect::LogEntry;
 use lockstep_protocol::change::{ChainHead, derive};
-use lockstep_protocol::directory::Role;
+use lockstep_protocol::directory::{DirectoryEvent, Role};
 use lockstep_protocol::entry::{Entry, EntryBody, LogChain, PlacedFact, Stamp, Verdict};
 use lockstep_protocol::fact::{Direction, Fact};
-use lockstep_protocol::id::{ActorId, DocumentKind, MemberId, MessageId};
+use lockstep_protocol::id::{ActorId, DocumentKind, Lsn, MemberId, MessageId};
 use lockstep_protocol::limits;
 
 use super::{Checker, Violation};
@@ -37,6 +37,7 @@ impl Checker {
             EntryBody::Resolved { document, message, resolution } => {
                 self.check_resolution(document.conversation, *message, *resolution, &entry.stamp, true_ms)?;
             }
+            EntryBody::Directory(event) if self.replaying => self.check_replayed(event, lsn)?,
             _ => {}
         }
         let readmitted = match &entry.body {
@@ -82,7 +83,7 @@ impl Checker {
         if document.map_or(0, |known| known.ops) > self.late_ops_max && !retraction {
             return breaks("the hard cap of its document");
         }
-        if placed.fact.time_ms() > wall_ms + limits::CLOCK_AHEAD_MS_MAX
+        if placed.fact.time_ms() > wall_ms.max(stamp.at_ms) + limits::CLOCK_AHEAD_MS_MAX
             || placed.fact.time_ms() < limits::ULID_TIME_MS_MIN
         {
             return breaks("the bounds of time");
@@ -172,6 +173,35 @@ impl Checker {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What a restored hub replays from the list outside only ever takes rights away.
+    fn check_replayed(&self, event: &DirectoryEvent, lsn: Lsn) -> Result<(), Violation> {
+        let rank = |role: Role| match role {
+            Role::Owner => 4,
+            Role::Manager => 3,
+            Role::Agent => 2,
+            Role::Auditor => 1,
+            Role::Service => 0,
+        };
+        let directory = self.model.directory();
+        let takes = match event {
+            DirectoryEvent::RoleChanged { member, role } => {
+                // What a service account does no other role does.
+                directory.role(*member).is_some_and(|before| before == Role::Service || rank(*role) <= rank(before))
+            }
+            DirectoryEvent::MemberRemoved { .. }
+            | DirectoryEvent::DeviceRevoked { .. }
+            | DirectoryEvent::Unassigned { .. } => true,
+            DirectoryEvent::PolicyChanged(policy) => {
+                !policy.agents_see_unassigned || directory.policy.agents_see_unassigned
+            }
+            DirectoryEvent::MemberAdded(_)
+            | DirectoryEvent::DeviceAdded(_)
+            | DirectoryEvent::ConversationOpened(_)
+            | DirectoryEvent::Assigned { .. } => false,
+        };
+        if takes { Ok(()) } else { Violation::fail("replay-gains", format!("{lsn:?} gives: {event:?}")) }
     }
 
     /// A re-admitted fact is one that this hub stamped before, unchanged.

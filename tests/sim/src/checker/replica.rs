@@ -127,12 +127,12 @@ impl Checker {
                         .entry(placed.actor)
                         .or_insert_with(|| lockstep_protocol::change::ChainHead::empty(document.kind));
                     *head = lockstep_protocol::change::derive(&placed.actor, head, &placed.fact);
-                    digest.toggle_fact(&head.hash);
+                    digest.toggle_fact(&head.hash, &recorded.entry.stamp.mac);
                 }
                 body @ (EntryBody::Resolved { .. } | EntryBody::Delivered { .. })
                     if body.document() == Some(document) =>
                 {
-                    digest.toggle_event(body);
+                    digest.toggle_event(body, &recorded.entry.stamp.mac);
                 }
                 _ => {}
             }

