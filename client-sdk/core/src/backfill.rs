@@ -24,7 +24,8 @@ const FETCH_SEGMENTS: u32 = 4;
 const FETCHES_MAX: usize = 2;
 /// Attempts to read one document.
 pub(crate) const READS_MAX: u32 = 4;
-/// Largest snapshot of one document, bytes: saved document, table and tail. A segment at its hard cap has 6,144 operations of at most 16 KiB.
+/// Largest snapshot of one document, bytes: saved document, table and tail. A segment at its hard cap has 6,144
+/// operations of at most 16 KiB.
 const DOCUMENT_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// A Fetch that waits for its answers.
@@ -136,7 +137,7 @@ impl Device {
         }
         let asked = self.fetches[&tag].conversation;
         for listed in conversations.into_iter().filter(|listed| listed.conversation.id == asked) {
-            self.take_listing(&listed);
+            self.take_listing(&listed, false);
         }
     }
 

@@ -40,7 +40,7 @@ impl Device {
             if changed {
                 self.reset_markers(row.conversation.id, &row.markers);
             }
-            self.take_listing(row);
+            self.take_listing(row, true);
             self.compare(row, end, changed);
         }
         if let Some(team) = team {
@@ -59,11 +59,17 @@ impl Device {
     }
 
     /// What the hub says of a conversation.
-    pub(crate) fn take_listing(&mut self, listed: &CatalogueConversation) {
+    pub(crate) fn take_listing(&mut self, listed: &CatalogueConversation, whole: bool) {
         let row = self.conversation_row(listed.conversation.id);
-        row.conversation = listed.conversation.clone();
-        row.open_segment = listed.open_segment;
-        row.open_card = listed.open_card;
+        // The page was read before what this session may have been told since: only the whole catalogue goes back.
+        if whole || listed.newest >= row.newest || row.conversation.customer.is_empty() {
+            row.conversation = listed.conversation.clone();
+        }
+        if whole {
+            (row.open_segment, row.open_card) = (0, 0);
+        }
+        row.open_segment = row.open_segment.max(listed.open_segment);
+        row.open_card = row.open_card.max(listed.open_card);
         row.newest = row.newest.max(listed.newest);
         row.lost = false;
         for marker in &listed.markers {

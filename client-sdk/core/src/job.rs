@@ -195,8 +195,8 @@ impl Device {
         }
     }
 
-    /// The rows of a document cannot be read: they are deleted, and the hub is asked for it. What waits in the outbox is
-    /// written again under a new chain.
+    /// The rows of a document cannot be read: they are deleted, and the hub is asked for it. What waits in the outbox
+    /// is written again under a new chain.
     fn lose_rows(&mut self, document: DocumentId) {
         if self.documents.remove(&document).is_none() {
             return;

@@ -126,10 +126,10 @@ pub(crate) const fn manages(by: Role, role: Role) -> bool {
 const fn role_loses(now: Role, then: Role) -> bool {
     const fn rights(role: Role) -> [u8; 5] {
         match role {
-            Role::Owner => [1, 1, 0, 2, 1],
-            Role::Manager => [1, 1, 0, 1, 1],
+            Role::Owner => [1, 1, 1, 2, 1],
+            Role::Manager => [1, 1, 1, 1, 1],
             Role::Agent => [0, 1, 0, 0, 1],
-            Role::Auditor => [1, 1, 0, 0, 0],
+            Role::Auditor => [1, 1, 1, 0, 0],
             Role::Service => [0, 0, 1, 0, 1],
         }
     }

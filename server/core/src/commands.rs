@@ -183,7 +183,7 @@ impl Hub {
     /// Puts a directory event into the log; losses act from here, gains when it is durable.
     pub(crate) fn sequence_event(&mut self, draft: &mut Draft, by: MemberId, event: DirectoryEvent) {
         let body = EntryBody::Directory(event.clone());
-        self.log.append(draft, self.time_ms(), Author::new(by), body);
+        self.log.append(draft, self.now.wall_ms, Author::new(by), body);
         self.note_event(draft, event);
     }
 

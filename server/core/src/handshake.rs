@@ -200,7 +200,7 @@ impl Hub {
         let welcome = Welcome {
             session: id.0,
             epoch: self.log.epoch,
-            now_ms: self.time_ms(),
+            now_ms: self.now.wall_ms,
             member,
             role,
             policy: self.access.committed.policy,

@@ -239,13 +239,6 @@ impl Hub {
         self.conversations.values().all(|slot| slot.queue.is_empty())
     }
 
-    /// The hub's time, milliseconds since 1970: the wall clock's, but never behind what it was at the start plus the
-    /// time since, so that a clock that is set back refuses nobody.
-    pub(crate) fn time_ms(&self) -> u64 {
-        let elapsed_ms = self.now.mono_ms.saturating_sub(self.started.mono_ms);
-        self.now.wall_ms.max(self.started.wall_ms.saturating_add(elapsed_ms))
-    }
-
     /// The monotonic time, milliseconds, at which it wants [`Input::Ticked`]; none when it waits for nothing.
     #[must_use]
     pub const fn next_wake(&self) -> Option<u64> {

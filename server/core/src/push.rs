@@ -145,8 +145,8 @@ impl Hub {
         if after.hash.prefix() != pushed.hash {
             return no(RefusalCode::HashDiffers);
         }
-        if fact.time_ms() > self.time_ms().saturating_add(limits::CLOCK_AHEAD_MS_MAX) {
-            let now_ms = Some(self.time_ms());
+        if fact.time_ms() > self.now.wall_ms.saturating_add(limits::CLOCK_AHEAD_MS_MAX) {
+            let now_ms = Some(self.now.wall_ms);
             return Err(Box::new(Refusal { now_ms, ..Refusal::from(RefusalCode::ClockAhead) }));
         }
 
@@ -305,7 +305,7 @@ impl Hub {
         let Place { document, actor, seq, head, device, opening, origin } = place;
         let key = fact.key_id();
         let placed = PlacedFact { document, actor, seq, hash: head.hash.prefix(), fact: fact.clone(), opening, origin };
-        let stamp = self.log.append(draft, self.time_ms(), author, EntryBody::Fact(placed));
+        let stamp = self.log.append(draft, self.now.wall_ms, author, EntryBody::Fact(placed));
         slot.newest = stamp.lsn;
 
         let state = slot.documents.entry((document.kind, document.number)).or_default();
@@ -422,7 +422,7 @@ impl Hub {
             DocumentKind::Segment => row.open_segment = next.number,
             DocumentKind::Card => row.open_card = next.number,
         }
-        let now_ms = self.now.wall_ms.max(self.started.wall_ms);
+        let now_ms = self.now.wall_ms;
         let stamp = self.log.append(draft, now_ms, Author::new(MemberId::HUB), EntryBody::Opened { document: next });
         row.newest = stamp.lsn;
         slot.newest = stamp.lsn;

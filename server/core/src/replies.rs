@@ -285,7 +285,7 @@ impl Hub {
         author: Author,
         body: EntryBody,
     ) -> lockstep_protocol::entry::Stamp {
-        let stamp = self.log.append(draft, self.time_ms(), author, body);
+        let stamp = self.log.append(draft, self.now.wall_ms, author, body);
         slot.newest = stamp.lsn;
         if let Some(row) = slot.row_mut() {
             row.newest = stamp.lsn;

@@ -82,7 +82,7 @@ impl World {
             self.run_until(self.now_us + 2_000 * MS)?;
             waited_ms += 2_000;
             let now = self.fingerprint();
-            still_ms = if now == before { still_ms + 2_000 } else { 0 };
+            still_ms = if now == before && self.is_drained() { still_ms + 2_000 } else { 0 };
             before = now;
         }
         self.final_checks()
