@@ -337,9 +337,11 @@ impl Scenario {
     /// A right is taken and given back within moments, while what it brought is still on its way.
     fn draw_flip(&mut self, rng: &mut Rng) {
         let at_ms = rng.below(self.duration_ms);
-        let pick = rng.any();
-        let gap_ms = rng.skewed(5, 3_000);
-        for (place, act) in [Act::Assign, Act::Unassign, Act::Assign].into_iter().enumerate() {
+        // The high half must not send the commands to another conversation than the notes, see `World::command`.
+        let pick = (rng.any() >> 32) / 3 * 3 + 1 << 32 | rng.any() & 0xffff_ffff;
+        let gap_ms = rng.skewed(5, 1_500);
+        let acts = [Act::Assign, Act::Note, Act::Unassign, Act::Note, Act::Assign, Act::Note, Act::Unassign, Act::Note, Act::Assign];
+        for (place, act) in acts.into_iter().enumerate() {
             let at_ms = at_ms + gap_ms * place as u64;
             self.steps.push(Step { at_ms, what: What::Act { device: 0, act, pick } });
         }

@@ -14,8 +14,8 @@ use lockstep_protocol::auth::DeviceKey;
 use lockstep_protocol::codec;
 use lockstep_protocol::document;
 use lockstep_protocol::fact::Fact;
-use lockstep_protocol::frame::{HubFrame, Outcome};
-use lockstep_protocol::id::{DeviceId, DocumentId, InviteCode, MemberId};
+use lockstep_protocol::frame::{DeviceFrame, HubFrame, Outcome};
+use lockstep_protocol::id::{DeviceId, DocumentId, InviteCode, MemberId, MessageId};
 use lockstep_protocol::refusal::RefusalCode;
 
 use super::{Bug, EFFECTS_MAX, Event, MS, WALL_MS, World};
@@ -98,6 +98,14 @@ impl SimDevice {
 
     pub(super) fn session(&self) -> Option<SessionId> {
         self.connection.map(|(_, session)| session)
+    }
+
+    /// Whether its disk holds a message of its own in some state.
+    fn keeps(&self, id: MessageId) -> bool {
+        let is_it = |fact: &Fact| matches!(fact, Fact::Message(message) if message.id == id);
+        self.rows.outbox.values().any(|row| is_it(&row.fact))
+            || self.rows.not_sent.values().any(|row| is_it(&row.fact))
+            || self.rows.facts.values().any(|row| is_it(&row.placed.fact))
     }
 
     /// Whether nothing of it waits for its disk.
@@ -207,7 +215,10 @@ impl World {
             match effect {
                 Effect::Connect { connection } => self.device_connects(at, connection),
                 Effect::Disconnect { connection } => self.device_closes(at, connection),
-                Effect::Send { connection, bytes } => self.device_sends(at, connection, bytes),
+                Effect::Send { connection, bytes } => {
+                    self.check_told(at, &bytes)?;
+                    self.device_sends(at, connection, bytes);
+                }
                 Effect::Persist(transaction) => {
                     let device = &mut self.devices[at];
                     device.written.push_back(transaction);
@@ -254,6 +265,11 @@ impl World {
                         })
                     {
                         return Violation::fail("seen", format!("d{at}: {message} does not say what its author had seen"));
+                    }
+                    if let ActOutcome::Written(message) = outcome
+                        && !device.keeps(message)
+                    {
+                        return Violation::fail("written", format!("d{at} says that {message} is durable, and it is not"));
                     }
                     if outcome == ActOutcome::StoreFailed {
                         return Violation::fail("device", format!("d{at} says that its store failed"));
@@ -399,6 +415,21 @@ impl World {
             return Ok(());
         }
         self.device_input(at, Input::Disconnected { connection })
+    }
+
+    /// What is told to the hub is durable first.
+    fn check_told(&self, at: usize, bytes: &[u8]) -> Result<(), Violation> {
+        let Ok(Some(DeviceFrame::Push(push))) = codec::decode_device(bytes) else { return Ok(()) };
+        let rows = &self.devices[at].rows.outbox;
+        for (offset, pushed) in push.facts.iter().enumerate() {
+            let durable = rows.values().any(|row| {
+                (row.actor, row.seq as usize) == (push.actor, push.seq as usize + offset) && row.fact == pushed.fact
+            });
+            if !durable {
+                return Violation::fail("told-first", format!("d{at} pushes {:?} before it is durable", pushed.fact));
+            }
+        }
+        Ok(())
     }
 
     fn device_sends(&mut self, at: usize, connection: ConnectionId, bytes: Bytes) {
