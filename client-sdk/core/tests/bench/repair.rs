@@ -55,7 +55,7 @@ fn nothing_of_a_broken_session_is_taken() {
           push s0#1 opening b
           caughtup
     "#]]
-        .assert_eq(&run("online; note a; persist; ack ok; persist; note b; persist; ack gap:1; persist; online"));
+    .assert_eq(&run("online; note a; persist; ack ok; persist; note b; persist; ack gap:1; persist; online"));
 }
 
 #[test]
@@ -81,7 +81,8 @@ fn a_read_position_waits_for_its_message_and_is_tried_again() {
           mark a
         done ok
           persist 1
-    "#]].assert_eq(&run("online; note a; read a; persist; ack ok; done busy; wait 1000; done ok"));
+    "#]]
+    .assert_eq(&run("online; note a; read a; persist; ack ok; done busy; wait 1000; done ok"));
     expect![[r#"
         online
           hello cursor=10 witness=0
@@ -105,7 +106,8 @@ fn a_read_position_waits_for_its_message_and_is_tried_again() {
           hello cursor=10 witness=10
           online
           caughtup
-    "#]].assert_eq(&run("online; note a; read a; persist; ack never; persist; offline; online"));
+    "#]]
+    .assert_eq(&run("online; note a; read a; persist; ack never; persist; offline; online"));
     expect![[r#"
         wall 3600000
         note a
@@ -129,7 +131,7 @@ fn a_read_position_waits_for_its_message_and_is_tried_again() {
           persist 5
           mark a
     "#]]
-        .assert_eq(&run("wall 3600000; note a; read a; persist; wall 0; online; ack ahead:0; persist; ack ok"));
+    .assert_eq(&run("wall 3600000; note a; read a; persist; wall 0; online; ack ahead:0; persist; ack ok"));
 }
 
 #[test]
@@ -192,7 +194,8 @@ fn a_view_goes_on_showing_a_message_of_an_older_segment() {
           persist 5
           view =0 a sent
         persist
-    "#]].assert_eq(&run("small; online; note a; persist; entries opened1; open; ack ok; persist"));
+    "#]]
+    .assert_eq(&run("small; online; note a; persist; entries opened1; open; ack ok; persist"));
 }
 
 #[test]
@@ -236,7 +239,8 @@ fn a_fetched_document_that_cannot_be_read_stops_nothing_else() {
         persist
         rows
           cursor=11 witness=11 facts=0 conversations=1 []
-    "#]].assert_eq(&run(
+    "#]]
+    .assert_eq(&run(
         "online; entries grant; persist; snapshot bytes +x; fetched none; unparsed; wait 500; snapshot bytes +x; \
          fetched none; unparsed; wait 1000; snapshot bytes +x; fetched none; unparsed; wait 2000; snapshot bytes +x; \
          fetched none; unparsed; persist; rows",
@@ -298,7 +302,8 @@ fn an_enrolment_that_is_refused_ends() {
           connect
         challenge
           hello cursor=0 witness=0
-    "#]].assert_eq(&run("fresh; enrol; challenge; refuse exists; wait 300; challenge"));
+    "#]]
+    .assert_eq(&run("fresh; enrol; challenge; refuse exists; wait 300; challenge"));
     expect![[r#"
         fresh
         enrol
@@ -311,7 +316,8 @@ fn an_enrolment_that_is_refused_ends() {
           disconnect
           stopped
         wait 60000
-    "#]].assert_eq(&run("fresh; enrol; challenge; refuse full-list; wait 60000"));
+    "#]]
+    .assert_eq(&run("fresh; enrol; challenge; refuse full-list; wait 60000"));
 }
 
 #[test]
@@ -340,7 +346,8 @@ fn a_silent_hub_is_noticed_while_typing() {
         wait 10000
           disconnect
           offline
-    "#]].assert_eq(&run(
+    "#]]
+    .assert_eq(&run(
         "online; wait 20000; type; wait 10000; wait 20000; type; wait 10000; wait 20000; type; wait 10000",
     ));
 }
