@@ -107,7 +107,7 @@ impl Hub {
     }
 
     /// Sends newly durable entries to the live sessions, in runs that fit a frame.
-    fn fan_out(&mut self, entries: &[InFlight], effects: &mut Vec<Effect>) {
+    pub(crate) fn fan_out(&mut self, entries: &[InFlight], effects: &mut Vec<Effect>) {
         let mut rest = entries;
         while !rest.is_empty() {
             let mut bytes = 0;
@@ -146,6 +146,9 @@ impl Hub {
                 continue;
             }
             let (from, member) = (open.position, open.member);
+            if upto <= from {
+                continue;
+            }
             let stream = self.stream(id, member, &outgoing);
             if stream.resync {
                 // The catalogue's cursor covers the change; an entry sent before it would move the cursor past it.

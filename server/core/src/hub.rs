@@ -17,7 +17,7 @@ use crate::conversation::{Commander, Slot, Work};
 use crate::effect::{CloseReason, Effect, OutsideEvent, Report, Ticket};
 use crate::input::{Input, Now, SessionId};
 use crate::log::{Draft, Log};
-use crate::planted::Planted;
+use crate::planted::{HubBug, Planted};
 use crate::readmission::OfferJob;
 use crate::session::{Open, Phase, Session};
 
@@ -226,6 +226,10 @@ impl Hub {
             if let Some(slot) = self.conversations.get_mut(&conversation) {
                 slot.pins = slot.pins.saturating_sub(1);
             }
+        }
+        if self.planted.is(HubBug::FanOutBeforeSync) {
+            let undurable = self.log.undurable();
+            self.fan_out(&undurable, effects);
         }
         self.evict();
         if self.draining && !self.drained && self.log.is_quiet() && self.waiters.is_empty() && self.is_workless() {

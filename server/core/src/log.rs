@@ -179,6 +179,11 @@ impl Log {
         entries
     }
 
+    /// Everything sequenced and not durable; only a planted bug looks at it.
+    pub(crate) fn undurable(&self) -> Vec<InFlight> {
+        self.in_flight.iter().cloned().collect()
+    }
+
     /// The ticket whose durability makes everything sequenced so far durable.
     pub(crate) const fn last_ticket(&self) -> Ticket {
         self.ticket

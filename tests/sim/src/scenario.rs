@@ -306,7 +306,10 @@ impl Scenario {
         let what = match rng.weighted(if wildness > 1 { WILD_FAULTS } else { MILD_FAULTS }) {
             Fault::HubCrash => What::HubCrash { down_ms: down_ms / 2 },
             Fault::HubDrain => What::HubDrain { down_ms: down_ms / 2 },
-            Fault::HubRestore => return self.draw_return(rng, What::HubBackup, What::HubRestore),
+            Fault::HubRestore => {
+                self.draw_return(rng, What::HubBackup, What::HubRestore);
+                return self.draw_changes(rng);
+            }
             Fault::HubRollback => return self.draw_return(rng, What::HubBackup, What::HubRollback),
             Fault::HubJump => What::HubJump { skew_ms: jump(rng) },
             Fault::DeviceCrash => What::DeviceCrash { device, down_ms },
@@ -334,13 +337,33 @@ impl Scenario {
         }
     }
 
+    /// Roles and assignments change between a copy and the return to it.
+    fn draw_changes(&mut self, rng: &mut Rng) {
+        let [copy, back] = [2, 1].map(|last| self.steps[self.steps.len() - last].at_ms);
+        for _ in 0..rng.between(1, 4) {
+            let act = rng.weighted(&[(4, Act::Role), (1, Act::Unassign), (1, Act::Assign), (1, Act::Policy)]);
+            let (at_ms, pick) = (rng.between(copy, back), rng.any());
+            self.steps.push(Step { at_ms, what: What::Act { device: 0, act, pick } });
+        }
+    }
+
     /// A right is taken and given back within moments, while what it brought is still on its way.
     fn draw_flip(&mut self, rng: &mut Rng) {
         let at_ms = rng.below(self.duration_ms);
         // The high half must not send the commands to another conversation than the notes, see `World::command`.
         let pick = (rng.any() >> 32) / 3 * 3 + 1 << 32 | rng.any() & 0xffff_ffff;
         let gap_ms = rng.skewed(5, 1_500);
-        let acts = [Act::Assign, Act::Note, Act::Unassign, Act::Note, Act::Assign, Act::Note, Act::Unassign, Act::Note, Act::Assign];
+        let acts = [
+            Act::Assign,
+            Act::Note,
+            Act::Unassign,
+            Act::Note,
+            Act::Assign,
+            Act::Note,
+            Act::Unassign,
+            Act::Note,
+            Act::Assign,
+        ];
         for (place, act) in acts.into_iter().enumerate() {
             let at_ms = at_ms + gap_ms * place as u64;
             self.steps.push(Step { at_ms, what: What::Act { device: 0, act, pick } });

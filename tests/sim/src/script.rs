@@ -200,9 +200,9 @@ impl<'a> Script<'a> {
         }
         self.send(who, &DeviceFrame::Push(push.clone()));
         let stands = self.hub.store.disk.log.values().next_back().and_then(|entry| Entry::from_bytes(&entry.bytes));
-        let placed = stands.is_some_and(|entry| {
-            matches!(&entry.body, EntryBody::Fact(placed) if placed.fact == fact && placed.actor == push.actor)
-        });
+        let placed = stands.is_some_and(
+            |entry| matches!(&entry.body, EntryBody::Fact(placed) if placed.fact == fact && placed.actor == push.actor),
+        );
         if placed {
             self.chains[who].advance(&fact);
         }
@@ -275,7 +275,9 @@ impl<'a> Script<'a> {
         match self.source.below(8) {
             0 => Command::Assign { conversation: TALK, member },
             1 => Command::Unassign { conversation: TALK, member },
-            2 => Command::MemberRole { member, role: [Role::Agent, Role::Auditor, Role::Manager][self.source.below(3)] },
+            2 => {
+                Command::MemberRole { member, role: [Role::Agent, Role::Auditor, Role::Manager][self.source.below(3)] }
+            }
             3 => {
                 let collision = [CollisionPolicy::Hold, CollisionPolicy::Flag][self.source.below(2)];
                 Command::PolicySet(Policy { collision, ..Policy::default() })

@@ -245,7 +245,9 @@ impl Disk {
     #[must_use]
     pub fn answer(&self, query: &Query) -> Answer {
         match query {
-            Query::Conversation(id) | Query::Listing { conversation: id, .. } => Answer::Conversation(self.conversations.get(id).cloned()),
+            Query::Conversation(id) | Query::Listing { conversation: id, .. } => {
+                Answer::Conversation(self.conversations.get(id).cloned())
+            }
             Query::Document(id) => Answer::Document(self.documents.get(id).cloned()),
             Query::Keys { conversation, keys } => {
                 Answer::Keys(keys.iter().map(|key| self.keys.get(&(*conversation, *key)).cloned()).collect())

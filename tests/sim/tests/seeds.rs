@@ -7,9 +7,8 @@ const SEEDS: u64 = 200;
 
 #[test]
 fn seeds_pass() {
-    let halves = [0, 1].map(|half| {
-        std::thread::spawn(move || (0..SEEDS).filter(|seed| seed % 2 == half).find_map(failure))
-    });
+    let halves =
+        [0, 1].map(|half| std::thread::spawn(move || (0..SEEDS).filter(|seed| seed % 2 == half).find_map(failure)));
     for half in halves {
         if let Some(failure) = half.join().expect("a seed's panic is caught and reported as its failure") {
             panic!("{failure}");

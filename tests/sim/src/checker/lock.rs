@@ -106,8 +106,11 @@ impl Checker {
         let by_wall = stamp.at_ms < rival.at_ms + REPLY_WINDOW_MS;
         let by_start = true_ms < self.started_ms + REPLY_WINDOW_MS;
         let certain = rival.judged && rival.run == self.run;
-        let (may_be_within, may_be_over) =
-            if certain { (by_truth, !by_truth) } else { (by_truth || by_wall || by_start, !rival.judged || !by_truth || !by_wall) };
+        let (may_be_within, may_be_over) = if certain {
+            (by_truth, !by_truth)
+        } else {
+            (by_truth || by_wall || by_start, !rival.judged || !by_truth || !by_wall)
+        };
         match cause {
             Some(CollisionCause::Window) => may_be_within,
             Some(_) => may_be_over && unseen,

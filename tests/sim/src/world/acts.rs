@@ -194,7 +194,9 @@ fn messages(rows: &Rows, conversation: ConversationId) -> Vec<Shown> {
         .collect();
     let pending = rows.outbox.values().filter(|row| row.document.conversation == conversation);
     shown.extend(pending.filter_map(|row| match &row.fact {
-        Fact::Message(message) => Some(Shown { id: message.id, member: message.by, dir: message.dir, held: false, accepted: false }),
+        Fact::Message(message) => {
+            Some(Shown { id: message.id, member: message.by, dir: message.dir, held: false, accepted: false })
+        }
         _ => None,
     }));
     shown.sort_by_key(|shown| shown.id);

@@ -114,9 +114,11 @@ impl World {
     fn is_drained(&self) -> bool {
         self.hub.core.is_some()
             && self.hub.store.unsynced() == 0
-            && self.devices.iter().enumerate().all(|(at, device)| {
-                self.takes_part(at) || device.hostile.is_some() || device.stopped.is_some()
-            })
+            && self
+                .devices
+                .iter()
+                .enumerate()
+                .all(|(at, device)| self.takes_part(at) || device.hostile.is_some() || device.stopped.is_some())
             && (0..self.devices.len()).filter(|at| self.takes_part(*at)).all(|at| {
                 let (device, rows) = (&self.devices[at], &self.devices[at].rows);
                 let link = device.session().and_then(|session| self.links.get(&session));
@@ -189,7 +191,8 @@ impl World {
     /// Read positions have reached the hub, or the device knows that they need not.
     fn check_marks(&self) -> Result<(), Violation> {
         for (at, device) in self.devices.iter().enumerate().filter(|(at, _)| self.takes_part(*at)) {
-            let unsent = device.rows.conversations.values().find_map(|row| Some((row.conversation.id, row.unsent_mark?)));
+            let unsent =
+                device.rows.conversations.values().find_map(|row| Some((row.conversation.id, row.unsent_mark?)));
             if let Some((conversation, message)) = unsent {
                 return Violation::fail("marks", format!("d{at} still waits to mark {message} of {conversation:?}"));
             }
