@@ -9,7 +9,7 @@ use lockstep_protocol::entry::LogChain;
 use lockstep_protocol::frame::{
     Catalogue, CatalogueConversation, CatalogueDocument, EntryBytes, Fetch, HubFrame, Snapshot, TailEntry, Team,
 };
-use lockstep_protocol::id::{ConversationId, DocumentId, DocumentKind, Epoch, Lsn};
+use lockstep_protocol::id::{ConversationId, DocumentId, DocumentKind, Epoch, Lsn, MemberId};
 use lockstep_protocol::limits;
 use lockstep_protocol::refusal::RefusalCode;
 use lockstep_protocol::snapshot::Table;
@@ -176,6 +176,11 @@ impl Hub {
             // Who may see what changed while the rows were read: read them again.
             return self.pump(id, effects);
         }
+        if rows.iter().any(|(row, _)| self.is_withheld(row, member)) {
+            // A loss that is not durable yet: neither listed nor left out before it is. The next commit reads again.
+            return;
+        }
+        let Some(Open { mode: Mode::Catalogue(job), .. }) = self.open_mut(id) else { return };
         let (page, end) = (job.page, job.end);
         let team = (page == 0).then(|| Team {
             members: self.access.committed.members.values().cloned().collect(),
@@ -225,6 +230,17 @@ impl Hub {
         let frame = Catalogue { tag: None, page, conversations, team, end: is_last.then_some(end) };
         self.send(id, &HubFrame::Catalogue(frame), effects);
         self.pump(id, effects);
+    }
+
+    /// Whether the member is about to lose this conversation by an entry that is not durable yet.
+    fn is_withheld(&self, row: &ConversationRow, member: MemberId) -> bool {
+        match self.conversations.get(&row.conversation.id) {
+            Some(slot) if slot.row().is_some() => self.loses(slot, member),
+            _ => {
+                self.access.committed.may_see(member, &row.conversation)
+                    && !self.access.sequenced.may_see(member, &row.conversation)
+            }
+        }
     }
 
     /// A device asks for a conversation's documents.

@@ -101,7 +101,7 @@ impl Lock {
     pub(crate) fn is_running(&self, now_ms: u64) -> bool {
         self.lease(now_ms).is_some()
             || self.resting.iter().any(|(_, until_ms)| now_ms < *until_ms)
-            || self.last.is_some_and(|reply| now_ms < reply.window_ends_ms)
+            || [&self.last, &self.last_other].into_iter().flatten().any(|reply| now_ms < reply.window_ends_ms)
     }
 
     /// R for this member: the newest accepted reply of another member.

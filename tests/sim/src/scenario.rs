@@ -351,7 +351,7 @@ impl Scenario {
     fn draw_flip(&mut self, rng: &mut Rng) {
         let at_ms = rng.below(self.duration_ms);
         // The high half must not send the commands to another conversation than the notes, see `World::command`.
-        let pick = (rng.any() >> 32) / 3 * 3 + 1 << 32 | rng.any() & 0xffff_ffff;
+        let pick = (((rng.any() >> 32) / 3 * 3 + 1) << 32) | (rng.any() & 0xffff_ffff);
         let gap_ms = rng.skewed(5, 1_500);
         let acts = [
             Act::Assign,

@@ -19,7 +19,7 @@ impl Pick {
     fn below(&mut self, bound: usize) -> usize {
         let bound = bound.max(1) as u64;
         let choice = self.0 % bound;
-        self.0 = self.0 / bound ^ self.0.rotate_left(17);
+        self.0 = (self.0 / bound) ^ self.0.rotate_left(17);
         choice as usize
     }
 }

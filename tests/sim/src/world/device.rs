@@ -431,7 +431,7 @@ impl World {
             let place = (push.actor, push.seq + u32::try_from(offset).unwrap_or(u32::MAX));
             let pending = rows.outbox.values().any(|row| (row.actor, row.seq) == place && row.fact == pushed.fact);
             // Confirmed on disk, while the core has not heard of it yet: pushed once more, known to the hub.
-            let durable = pending || rows.facts.contains_key(&(push.document, place.0, place.1));
+            let durable = pending || rows.facts.values().any(|row| row.placed.fact == pushed.fact);
             if !durable {
                 return Violation::fail("told-first", format!("d{at} pushes {:?} before it is durable", pushed.fact));
             }
@@ -557,7 +557,10 @@ impl World {
 
     pub(super) fn device_online(&mut self, at: usize) -> Result<(), Violation> {
         // Platforms tell when the network is back; half of these devices have such a one.
-        if self.now_us >= self.devices[at].offline_until_us && at % 2 == 0 && self.devices[at].hostile.is_none() {
+        if self.now_us >= self.devices[at].offline_until_us
+            && at.is_multiple_of(2)
+            && self.devices[at].hostile.is_none()
+        {
             return self.device_act(at, Act::Connect);
         }
         Ok(())
