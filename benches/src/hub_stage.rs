@@ -202,9 +202,10 @@ impl Writer {
         self.in_segment += 1;
         self.written += 1;
         let id = MessageId::from_parts(1_700_000_000_000 + self.written, 7);
-        let body = "A message of one hundred bytes, as long as most of what people write to each other in a working day."
-            [..100]
-            .to_owned();
+        let body =
+            "A message of one hundred bytes, as long as most of what people write to each other in a working day."
+                [..100]
+                .to_owned();
         let (by, dir, kind) = (MemberId(1), Direction::Note, "text".to_owned());
         let fact = Fact::Message(Message { id, by, dir, kind, body, seen: None, re: None, media: None, src: None });
         let nonce = (self.head.seq == 0).then_some(Nonce([9; 16]));

@@ -134,7 +134,8 @@ const _: () = assert!(
     SEGMENT_OPEN_TEXT_BYTES + BODY_BYTES_MAX as u32 <= SEGMENT_LATE_MESSAGE_TEXT_BYTES_MAX
         && SEGMENT_LATE_MESSAGE_TEXT_BYTES_MAX < SEGMENT_LATE_EDIT_TEXT_BYTES_MAX
 );
-const _: () = assert!(LOG_READ_BYTES_MAX / 40 < ENTRIES_MAX, "an entry is longer than 40 bytes: a log read fits a frame");
+const _: () =
+    assert!(LOG_READ_BYTES_MAX / 40 < ENTRIES_MAX, "an entry is longer than 40 bytes: a log read fits a frame");
 const _: () = assert!(CARD_OPEN_OPS < CARD_LATE_OPS_MAX);
 const _: () = assert!(LEASE_IDLE_MS < LEASE_TOTAL_MS_MAX && LEASE_NOTICE_MS_MIN < LEASE_IDLE_MS);
 const _: () = assert!(CLOCK_PUSH_MS_MAX < CLOCK_AHEAD_MS_MAX, "a pushed clock stays within what the hub accepts");

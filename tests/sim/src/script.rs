@@ -150,7 +150,8 @@ impl<'a> Script<'a> {
             }
             10 => {
                 let (message, seen) = (self.message(), Some(self.message()));
-                let resolution = if self.source.byte().is_multiple_of(2) { Resolution::Send } else { Resolution::Discard };
+                let resolution =
+                    if self.source.byte().is_multiple_of(2) { Resolution::Send } else { Resolution::Discard };
                 let resolve = Resolve { tag: 1, conversation: TALK, message, resolution, seen };
                 self.send(who, &DeviceFrame::Resolve(resolve));
             }
