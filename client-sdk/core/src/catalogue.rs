@@ -62,8 +62,9 @@ impl Device {
     pub(crate) fn take_listing(&mut self, listed: &CatalogueConversation, whole: bool) {
         let row = self.conversation_row(listed.conversation.id);
         // The page was read before what this session may have been told since: only the whole catalogue goes back.
-        if whole || listed.newest >= row.newest || row.conversation.customer.is_empty() {
+        if whole || listed.newest >= row.described {
             row.conversation = listed.conversation.clone();
+            row.described = listed.newest;
         }
         if whole {
             (row.open_segment, row.open_card) = (0, 0);

@@ -88,7 +88,7 @@ impl Device {
             EntryBody::Marked { conversation, message, read } => {
                 self.marked(conversation, Marker { member: stamp.member, message, read });
             }
-            EntryBody::Directory(event) => self.take_directory(event),
+            EntryBody::Directory(event) => self.take_directory(event, stamp.lsn),
         }
     }
 
@@ -145,6 +145,7 @@ impl Device {
             open_segment: 0,
             open_card: 0,
             newest: Lsn::ZERO,
+            described: Lsn::ZERO,
             markers: Vec::new(),
             unsent_mark: None,
             lost: false,
@@ -207,11 +208,14 @@ impl Device {
         true
     }
 
-    fn take_directory(&mut self, event: DirectoryEvent) {
+    fn take_directory(&mut self, event: DirectoryEvent, lsn: Lsn) {
         if let Some(conversation) = event.conversation() {
             if let DirectoryEvent::ConversationOpened(info) = event {
-                self.conversation_row(conversation).conversation = info;
+                let row = self.conversation_row(conversation);
+                row.conversation = info;
+                row.described = lsn;
             } else if let Some(row) = self.conversations.get_mut(&conversation) {
+                row.described = lsn;
                 let assigned = &mut row.conversation.assigned;
                 match event {
                     DirectoryEvent::Assigned { member, .. } => {

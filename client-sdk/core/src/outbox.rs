@@ -84,6 +84,17 @@ impl Outbox {
         documents.into_iter().map(|(_, id)| id).collect()
     }
 
+    /// Whether a row of a document stands in its chain before the message that it is about.
+    pub(crate) fn is_overtaken(&self, document: DocumentId) -> bool {
+        let message = |row: &OutboxRow| match &row.fact {
+            Fact::Message(message) => Some((message.id, row.seq)),
+            _ => None,
+        };
+        let messages: BTreeMap<MessageId, u32> = self.of(document).filter_map(message).collect();
+        let place = |row: &OutboxRow| row.fact.target().and_then(|target| messages.get(&target).copied());
+        self.of(document).any(|row| place(row).is_some_and(|seq| row.seq < seq))
+    }
+
     /// The document that a pending message waits for.
     pub(crate) fn document_of(&self, message: MessageId) -> Option<DocumentId> {
         self.messages.get(&message).copied()

@@ -222,7 +222,13 @@ impl Device {
     fn push_answered(&mut self, push: &PushQuestion, results: Vec<Outcome>) {
         let own = self.documents.get(&push.document).and_then(|row| row.own);
         if own.is_none_or(|own| own.actor != push.actor) {
-            return; // An answer for an abandoned chain: the log itself will tell what stands.
+            // The chain went with the copy of its conversation, which may have been granted again since. The log of
+            // this session omits what the session itself wrote: what stands is fetched.
+            let stands = results.iter().any(|result| matches!(result, Outcome::Placed { .. }));
+            if stands && self.conversations.get(&push.document.conversation).is_some_and(|row| !row.lost) {
+                self.backfill_document(push.document);
+            }
+            return;
         }
         for (at, result) in results.into_iter().enumerate() {
             match result {

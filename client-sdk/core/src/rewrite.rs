@@ -110,10 +110,20 @@ impl Device {
             self.outbox.remove(row.order);
             self.touch(document, message_of(&row.fact));
         }
+        let mut targets = BTreeSet::new();
         for mut row in rows {
             let target = place(&row);
             rename(&mut row.fact, renamed);
             self.append(target, row.fact, row.order);
+            if target != document {
+                targets.insert(target);
+            }
+        }
+        // A message never comes after what is about it: there, too, all are written again in the order of writing.
+        for target in targets {
+            if self.outbox.is_overtaken(target) {
+                self.rewrite_all(target);
+            }
         }
     }
 

@@ -84,6 +84,8 @@ pub struct ConversationRow {
     pub open_card: u32,
     /// Its newest entry, for sorting by recency.
     pub newest: Lsn,
+    /// What the directory says of it is as of here, or newer.
+    pub described: Lsn,
     /// Read positions, in ascending order of member.
     pub markers: Vec<Marker>,
     /// This member's read position that the hub has not confirmed.

@@ -156,6 +156,49 @@ fn a_full_segment_moves_messages_and_what_is_about_them() {
 }
 
 #[test]
+fn what_is_about_a_message_follows_it_into_the_open_segment() {
+    expect![[r#"
+        online
+          hello cursor=10 witness=0
+          online
+          caughtup
+        entries +hey
+          persist 4
+        react hey>x
+          persist 3
+        note a
+          persist 3
+        react a>y
+          persist 3
+        persist
+          push s0#1 opening heyx a ay
+          done Done
+          done
+          done Done
+        ack full:1
+          persist 6
+        persist
+          push s1#1 opening heyx
+          push s0#1 opening a
+        ack ok
+          persist 5
+        ack full:1
+          persist 6
+        persist
+          push s1#1 opening a ay
+        ack ok ok
+          persist 7
+        persist
+        rows
+          cursor=11 witness=14 facts=4 conversations=1 [hey sent 1x, a sent 1y]
+    "#]]
+    .assert_eq(&run(
+        "online; entries +hey; react hey>x; note a; react a>y; persist; ack full:1; persist; ack ok; ack full:1; \
+         persist; ack ok ok; persist; rows",
+    ));
+}
+
+#[test]
 fn a_fork_takes_a_new_chain() {
     expect![[r#"
         online

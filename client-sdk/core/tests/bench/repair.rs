@@ -59,6 +59,43 @@ fn nothing_of_a_broken_session_is_taken() {
 }
 
 #[test]
+fn a_push_acknowledged_after_a_new_grant_is_fetched() {
+    expect![[r#"
+        online
+          hello cursor=10 witness=0
+          online
+          caughtup
+        note a
+          persist 3
+        persist
+          push s0#1 opening a
+          done
+        entries revoke grant
+          notsent
+          conversationgone
+          persist 6
+          fetch before=None
+        ack ok
+          persist 2
+          fetch before=None
+        persist
+        snapshot +before
+        fetched
+        snapshot +after
+          persist 4
+        fetched
+          persist 1
+        persist
+        rows
+          cursor=12 witness=13 facts=1 conversations=1 not-sent:54:a [after sent]
+    "#]]
+    .assert_eq(&run(
+        "online; note a; persist; entries revoke grant; ack ok; persist; snapshot +before; fetched; snapshot +after; \
+         fetched; persist; rows",
+    ));
+}
+
+#[test]
 fn a_read_position_waits_for_its_message_and_is_tried_again() {
     expect![[r#"
         online

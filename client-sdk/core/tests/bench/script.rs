@@ -354,6 +354,7 @@ fn conversation_row() -> ConversationRow {
         open_segment: 0,
         open_card: 0,
         newest: Lsn(1),
+        described: Lsn(1),
         markers: Vec::new(),
         unsent_mark: None,
         lost: false,
