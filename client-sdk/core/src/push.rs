@@ -114,7 +114,9 @@ impl Device {
             let durable = ticket <= self.persisted || early;
             text_bytes += row.fact.text_bytes() as usize;
             let fits = facts.is_empty() || (facts.len() < PUSH_FACTS_MAX && text_bytes <= PUSH_TEXT_BYTES_MAX);
-            if !durable || !fits || row.fact.target().is_some_and(elsewhere) {
+            // A place in between may be confirmed already, by a copy of this store that was ahead.
+            let follows = facts.is_empty() || u32::try_from(facts.len()).is_ok_and(|sent| row.seq == first + sent);
+            if !durable || !fits || !follows || row.fact.target().is_some_and(elsewhere) {
                 break;
             }
             first = if facts.is_empty() { row.seq } else { first };

@@ -3,6 +3,7 @@
 
 use lockstep_core::hub::{HubConfig, SegmentLimits};
 use lockstep_protocol::directory::{CollisionPolicy, Policy, Role};
+use lockstep_protocol::limits::INVITES_PER_MEMBER_MAX;
 
 use crate::link::Quality;
 use crate::rng::Rng;
@@ -475,7 +476,11 @@ fn devices(rng: &mut Rng, members: &[Role]) -> Vec<DeviceSpec> {
     let mut devices: Vec<DeviceSpec> = (0..members.len()).map(|member| DeviceSpec { member, hostile: false }).collect();
     let more = rng.skewed(1, 8);
     for _ in 0..more {
-        devices.push(DeviceSpec { member: rng.index(members.len()), hostile: false });
+        let member = rng.index(members.len());
+        // One code each is open at once during the set-up.
+        if devices.iter().filter(|device| device.member == member).count() + 1 < INVITES_PER_MEMBER_MAX {
+            devices.push(DeviceSpec { member, hostile: false });
+        }
     }
     if rng.chance(400) {
         devices.push(DeviceSpec { member: rng.index(members.len() - 1) + 1, hostile: true });

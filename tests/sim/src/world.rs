@@ -6,6 +6,7 @@
 mod acts;
 mod device;
 mod hub;
+mod network;
 mod quiescence;
 
 use std::collections::BTreeMap;

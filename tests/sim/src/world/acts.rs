@@ -43,7 +43,8 @@ impl World {
             && let Some(conversation) = conversation
         {
             let rows = &self.devices[at].rows;
-            let sees = messages(rows, conversation).iter().any(|shown| shown.accepted);
+            // What is on offer after an epoch change is not on the screen.
+            let sees = rows.offers.is_empty() && messages(rows, conversation).iter().any(|shown| shown.accepted);
             if sees {
                 let request = self.devices[at].requests + 1;
                 self.devices[at].replies_seeing.insert(request);

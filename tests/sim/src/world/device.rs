@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use bytes::Bytes;
 use lockstep_client_core::device::{Boot, Device, DeviceConfig};
 use lockstep_client_core::effect::{ActOutcome, Apply, Effect, JobId, Notice, Transaction};
 use lockstep_client_core::input::{Act, AppliedDocument, ChainFact, ConnectionId, Input, Now};
@@ -11,17 +10,14 @@ use lockstep_client_core::query::Query;
 use lockstep_client_core::store::Rows;
 use lockstep_core::input::SessionId;
 use lockstep_protocol::auth::DeviceKey;
-use lockstep_protocol::codec;
 use lockstep_protocol::document;
 use lockstep_protocol::fact::Fact;
-use lockstep_protocol::frame::{DeviceFrame, HubFrame, Outcome};
 use lockstep_protocol::id::{DeviceId, DocumentId, InviteCode, MemberId, MessageId};
 use lockstep_protocol::refusal::RefusalCode;
 
 use super::{Bug, EFFECTS_MAX, Event, MS, WALL_MS, World};
 use crate::checker::Violation;
 use crate::hostile::Hostile;
-use crate::link::Link;
 use crate::worker;
 
 /// A device's process, store and place in the network.
@@ -176,7 +172,7 @@ impl World {
         self.device_input(at, Input::Acted { request, act })
     }
 
-    fn device_input(&mut self, at: usize, input: Input) -> Result<(), Violation> {
+    pub(super) fn device_input(&mut self, at: usize, input: Input) -> Result<(), Violation> {
         let now = self.device_now(at);
         let Some(core) = &mut self.devices[at].core else { return Ok(()) };
         let mut effects = Vec::new();
@@ -384,186 +380,6 @@ impl World {
         let facts = if wanted.is_some() { Vec::new() } else { facts };
         let facts = facts.into_iter().map(|document::ChainFact { actor, seq, fact }| ChainFact { actor, seq, fact });
         Ok((job, document, AppliedDocument { facts: facts.collect(), heads }))
-    }
-
-    fn device_connects(&mut self, at: usize, connection: ConnectionId) {
-        let delay_us = self.rng.skewed(200, self.scenario.faults.quality.latency_us_max);
-        let run = self.devices[at].run;
-        self.after(delay_us, Event::DeviceConnected { device: at, run, connection });
-    }
-
-    pub(super) fn device_connected(&mut self, at: usize, run: u64, connection: ConnectionId) -> Result<(), Violation> {
-        if run != self.devices[at].run || self.devices[at].core.is_none() {
-            return Ok(());
-        }
-        if self.hub.core.is_none() || self.now_us < self.devices[at].offline_until_us {
-            return self.device_input(at, Input::Disconnected { connection });
-        }
-        let session = self.new_link(at);
-        self.devices[at].connection = Some((connection, session));
-        self.device_input(at, Input::Connected { connection })
-    }
-
-    pub(super) fn new_link(&mut self, at: usize) -> SessionId {
-        self.next_session += 1;
-        let session = SessionId(self.next_session);
-        self.links.insert(session, Link::new(at));
-        self.after(10, Event::HubAccepts { session });
-        session
-    }
-
-    pub(super) fn device_refused(&mut self, at: usize, run: u64, connection: ConnectionId) -> Result<(), Violation> {
-        if run != self.devices[at].run {
-            return Ok(());
-        }
-        if self.devices[at].hostile.is_some() {
-            self.hostile_connects(at);
-            return Ok(());
-        }
-        self.device_input(at, Input::Disconnected { connection })
-    }
-
-    /// What is told to the hub is durable first.
-    fn check_told(&self, at: usize, bytes: &[u8]) -> Result<(), Violation> {
-        let Ok(Some(DeviceFrame::Push(push))) = codec::decode_device(bytes) else { return Ok(()) };
-        let rows = &self.devices[at].rows;
-        for (offset, pushed) in push.facts.iter().enumerate() {
-            let place = (push.actor, push.seq + u32::try_from(offset).unwrap_or(u32::MAX));
-            let pending = rows.outbox.values().any(|row| (row.actor, row.seq) == place && row.fact == pushed.fact);
-            // Confirmed on disk, while the core has not heard of it yet: pushed once more, known to the hub.
-            let durable = pending || rows.facts.values().any(|row| row.placed.fact == pushed.fact);
-            if !durable {
-                return Violation::fail("told-first", format!("d{at} pushes {:?} before it is durable", pushed.fact));
-            }
-        }
-        Ok(())
-    }
-
-    fn device_sends(&mut self, at: usize, connection: ConnectionId, bytes: Bytes) {
-        let Some((current, session)) = self.devices[at].connection else { return };
-        if current == connection {
-            self.send_up(session, bytes);
-        }
-    }
-
-    pub(super) fn send_up(&mut self, session: SessionId, bytes: Bytes) {
-        let quality = self.scenario.faults.quality;
-        let Some(link) = self.links.get_mut(&session).filter(|link| link.device_open && !link.broken) else { return };
-        let arrives_us = link.send_up(self.now_us, bytes, &quality, &mut self.rng);
-        self.at(arrives_us, Event::Up { session });
-    }
-
-    fn device_closes(&mut self, at: usize, connection: ConnectionId) {
-        let Some((current, session)) = self.devices[at].connection else { return };
-        if current != connection {
-            return;
-        }
-        self.devices[at].connection = None;
-        self.send_up(session, Bytes::new());
-        self.device_end_closed(session);
-    }
-
-    /// The device's end is closed; the link goes when the hub's is too.
-    fn device_end_closed(&mut self, session: SessionId) {
-        let Some(link) = self.links.get_mut(&session) else { return };
-        link.device_open = false;
-        if !link.hub_open {
-            self.links.remove(&session);
-        } else if link.broken {
-            let notice_us = self.rng.skewed(100, self.scenario.faults.quality.notice_us_max);
-            self.after(notice_us, Event::HubLearns { session });
-        }
-    }
-
-    /// A frame arrives at a device.
-    pub(super) fn down(&mut self, session: SessionId) -> Result<(), Violation> {
-        let now_us = self.now_us;
-        let Some(link) = self.links.get_mut(&session).filter(|link| link.device_open && !link.broken) else {
-            return Ok(());
-        };
-        let at = link.device;
-        let bytes = match link.down.take(now_us) {
-            Err(again_us) => {
-                self.at(again_us, Event::Down { session });
-                return Ok(());
-            }
-            Ok(None) => return Ok(()),
-            Ok(Some(bytes)) => bytes,
-        };
-        if bytes.is_empty() {
-            return self.device_learns(session);
-        }
-        let frame = match codec::decode_hub(&bytes) {
-            Ok(Some(frame)) => frame,
-            other => return Violation::fail("frame", format!("a device receives {other:?}")),
-        };
-        if let HubFrame::Ack { results, .. } = &frame {
-            for result in results {
-                if let Outcome::Placed { hash, stamp } = result {
-                    self.checker.acknowledge(*hash, stamp);
-                }
-            }
-        }
-        if self.devices[at].hostile.is_some() {
-            return self.hostile_hears(at, session, frame);
-        }
-        let Some((connection, current)) = self.devices[at].connection else { return Ok(()) };
-        if current != session {
-            return Ok(());
-        }
-        self.device_input(at, Input::FrameReceived { connection, frame: Ok(frame) })
-    }
-
-    /// A device learns that its connection is gone.
-    pub(super) fn device_learns(&mut self, session: SessionId) -> Result<(), Violation> {
-        let Some(link) = self.links.get_mut(&session).filter(|link| link.device_open) else { return Ok(()) };
-        let at = link.device;
-        self.device_end_closed(session);
-        if self.devices[at].hostile.is_some() {
-            self.devices[at].connection = None;
-            let run = self.devices[at].run;
-            let delay_us = self.rng.between(500 * MS, 5_000 * MS);
-            if !self.calm {
-                self.after(delay_us, Event::DeviceRefused { device: at, run, connection: ConnectionId(0) });
-            }
-            return Ok(());
-        }
-        match self.devices[at].connection {
-            Some((connection, current)) if current == session => {
-                self.devices[at].connection = None;
-                self.device_input(at, Input::Disconnected { connection })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The connection breaks; each end learns it at its own time.
-    pub(super) fn break_link(&mut self, at: usize) {
-        let Some(session) = self.devices[at].session() else { return };
-        let Some(link) = self.links.get_mut(&session) else { return };
-        link.broken = true;
-        let notice_us_max = self.scenario.faults.quality.notice_us_max;
-        let (hub_us, device_us) = (self.rng.skewed(100, notice_us_max), self.rng.skewed(100, notice_us_max));
-        self.after(hub_us, Event::HubLearns { session });
-        self.after(device_us, Event::DeviceLearns { session });
-    }
-
-    pub(super) fn device_offline(&mut self, at: usize, for_ms: u64) -> Result<(), Violation> {
-        self.devices[at].offline_until_us = self.now_us + for_ms * MS;
-        self.break_link(at);
-        self.after(for_ms * MS, Event::DeviceOnline { device: at });
-        Ok(())
-    }
-
-    pub(super) fn device_online(&mut self, at: usize) -> Result<(), Violation> {
-        // Platforms tell when the network is back; half of these devices have such a one.
-        if self.now_us >= self.devices[at].offline_until_us
-            && at.is_multiple_of(2)
-            && self.devices[at].hostile.is_none()
-        {
-            return self.device_act(at, Act::Connect);
-        }
-        Ok(())
     }
 
     pub(super) fn device_crash(&mut self, at: usize, down_ms: u64) -> Result<(), Violation> {
