@@ -41,14 +41,10 @@ impl World {
         };
         if act == Act::Reply
             && let Some(conversation) = conversation
+            && sees_reply(&self.devices[at].rows, conversation)
         {
-            let rows = &self.devices[at].rows;
-            // What is on offer after an epoch change is not on the screen.
-            let sees = rows.offers.is_empty() && messages(rows, conversation).iter().any(|shown| shown.accepted);
-            if sees {
-                let request = self.devices[at].requests + 1;
-                self.devices[at].replies_seeing.insert(request);
-            }
+            let request = self.devices[at].requests + 1;
+            self.devices[at].replies_seeing.insert(request, conversation);
         }
         acts.into_iter().try_for_each(|act| self.device_act(at, act))
     }
@@ -175,7 +171,13 @@ struct Shown {
     member: MemberId,
     dir: Direction,
     held: bool,
-    accepted: bool,
+}
+
+/// Whether an accepted reply is certainly on the screen: held, not on offer, and not about to be fetched anew.
+pub(super) fn sees_reply(rows: &Rows, conversation: ConversationId) -> bool {
+    rows.offers.is_empty()
+        && !rows.backfills.contains_key(&conversation)
+        && rows.documents.values().any(|row| row.document.conversation == conversation && row.newest_reply.is_some())
 }
 
 /// What a device shows of a conversation, in order of id.
@@ -188,16 +190,13 @@ fn messages(rows: &Rows, conversation: ConversationId) -> Vec<Shown> {
                 member: row.stamp.member,
                 dir: message.dir,
                 held: matches!(row.stamp.verdict, Verdict::Held(_)),
-                accepted: message.dir == Direction::Out && row.stamp.verdict == Verdict::Accepted,
             }),
             _ => None,
         })
         .collect();
     let pending = rows.outbox.values().filter(|row| row.document.conversation == conversation);
     shown.extend(pending.filter_map(|row| match &row.fact {
-        Fact::Message(message) => {
-            Some(Shown { id: message.id, member: message.by, dir: message.dir, held: false, accepted: false })
-        }
+        Fact::Message(message) => Some(Shown { id: message.id, member: message.by, dir: message.dir, held: false }),
         _ => None,
     }));
     shown.sort_by_key(|shown| shown.id);

@@ -12,9 +12,10 @@ use lockstep_core::input::SessionId;
 use lockstep_protocol::auth::DeviceKey;
 use lockstep_protocol::document;
 use lockstep_protocol::fact::Fact;
-use lockstep_protocol::id::{DeviceId, DocumentId, InviteCode, MemberId, MessageId};
+use lockstep_protocol::id::{ConversationId, DeviceId, DocumentId, InviteCode, MemberId, MessageId};
 use lockstep_protocol::refusal::RefusalCode;
 
+use super::acts::sees_reply;
 use super::{Bug, EFFECTS_MAX, Event, MS, WALL_MS, World};
 use crate::checker::Violation;
 use crate::hostile::Hostile;
@@ -50,7 +51,7 @@ pub(super) struct SimDevice {
     pub(super) requests: u64,
     pub(super) open_requests: u64,
     /// Requests for replies while an accepted reply was on the screen.
-    pub(super) replies_seeing: std::collections::BTreeSet<u64>,
+    pub(super) replies_seeing: BTreeMap<u64, ConversationId>,
     /// Its store went back to an older copy since the hub's disk last did.
     pub(super) restored: bool,
 }
@@ -80,7 +81,7 @@ impl SimDevice {
             worked_us: 0,
             requests: 0,
             open_requests: 0,
-            replies_seeing: std::collections::BTreeSet::new(),
+            replies_seeing: BTreeMap::new(),
             restored: false,
         }
     }
@@ -258,7 +259,8 @@ impl World {
                     let device = &mut self.devices[at];
                     device.open_requests = device.open_requests.saturating_sub(1);
                     if let ActOutcome::Written(message) = outcome
-                        && device.replies_seeing.remove(&request)
+                        && let Some(conversation) = device.replies_seeing.remove(&request)
+                        && sees_reply(&device.rows, conversation)
                         && device.rows.outbox.values().any(|row| {
                             matches!(&row.fact, Fact::Message(written) if written.id == message && written.seen.is_none())
                         })
