@@ -24,5 +24,6 @@ pub mod frame;
 pub mod genesis;
 pub mod id;
 pub mod limits;
+pub mod link;
 pub mod refusal;
 pub mod snapshot;
