@@ -18,13 +18,14 @@ mod people;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::tz::AmbiguousOffset;
 use lockstep_protocol::fact::{Direction, Fact, Media, Message};
 use lockstep_protocol::id::{ConversationId, FactId, MediaHash, MemberId, MessageId};
 use lockstep_protocol::limits;
 use thiserror::Error;
 
 pub use self::people::{Role, SenderPlan};
+pub use jiff::tz::TimeZone;
 
 use crate::ledger::{Ledger, Origin, REJECTS_KEPT_MAX, Reject, RejectReason};
 use crate::media::{media_type, safe_name};

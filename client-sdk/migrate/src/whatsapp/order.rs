@@ -41,7 +41,7 @@ pub enum OrderReason {
     },
     /// Every order gives the same days.
     Same,
-    /// Read with the year in front, the file spreads over as many years or more.
+    /// Read so, the file spreads over the fewest years; where as few, the year is not in front.
     Years,
     /// Nothing decides: someone has to say. The order is a guess and nothing may be imported by it.
     Undecided {
@@ -73,7 +73,7 @@ impl fmt::Display for OrderFound {
                 write!(f, "{order} (time runs backwards {inversions} times, else {inversions_else})")
             }
             OrderReason::Same => write!(f, "{order} (any other order says the same)"),
-            OrderReason::Years => write!(f, "{order} (with the year in front it spreads over as many years or more)"),
+            OrderReason::Years => write!(f, "{order} (read so, the file spreads over the fewest years)"),
             OrderReason::Undecided { candidates } => {
                 let names: Vec<&str> = candidates.iter().map(|order| order.as_str()).collect();
                 write!(f, "UNDECIDED between {}: give the date order", names.join(" and "))
@@ -92,12 +92,12 @@ struct Candidate {
 
 impl Candidate {
     fn new(order: DateOrder, stamps: &[(u64, &Stamp)], year: i16) -> Self {
+        let all: Vec<Option<DateTime>> = stamps.iter().map(|(_, stamp)| stamp.at(order, Some(year)).ok()).collect();
+        let mut years: Vec<i16> = all.iter().flatten().map(|at| at.year()).collect();
         let likely = |at: &DateTime| at.year() >= APP_YEAR;
-        let times: Vec<Option<DateTime>> =
-            stamps.iter().map(|(_, stamp)| stamp.at(order, Some(year)).ok().filter(likely)).collect();
+        let times: Vec<Option<DateTime>> = all.into_iter().map(|at| at.filter(likely)).collect();
         let valid: Vec<DateTime> = times.iter().flatten().copied().collect();
         let inversions = valid.windows(2).filter(|pair| pair[1] < pair[0]).count() as u64;
-        let mut years: Vec<i16> = valid.iter().map(|at| at.year()).collect();
         years.sort_unstable();
         years.dedup();
         Self { order, invalid: times.len() - valid.len(), inversions, years: years.len(), times }
@@ -118,10 +118,20 @@ pub(crate) fn decide(stamps: &[(u64, &Stamp)], given: Option<DateOrder>, year: O
     if !stamps.iter().any(|(_, stamp)| stamp.is_numeric()) {
         return found(DateOrder::DayFirst, OrderReason::NoChoice);
     }
+    let year_leads = stamps.iter().any(|(_, stamp)| stamp.year_leads());
     if candidates.iter().all(|candidate| candidate.times == candidates[0].times) {
-        return found(DateOrder::DayFirst, OrderReason::Same);
+        let order = if year_leads { DateOrder::YearFirst } else { DateOrder::DayFirst };
+        return found(order, OrderReason::Same);
     }
     candidates.sort_by_key(|candidate| candidate.invalid);
+    // A year of two digits is in front in few places, and almost any date can be read so: a nonsense line or two must
+    // not decide for it.
+    if !year_leads {
+        let usual = candidates.iter().find(|candidate| candidate.order != DateOrder::YearFirst);
+        let (invalid, years) = usual.map_or((0, 0), |usual| (usual.invalid, usual.years));
+        let few = invalid <= (stamps.len() / 10).max(1);
+        candidates.retain(|candidate| candidate.order != DateOrder::YearFirst || !few || candidate.years < years);
+    }
     let (best, next) = (&candidates[0], &candidates[1]);
     if best.invalid < next.invalid {
         let telling = (0..stamps.len()).find(|at| best.times[*at].is_some() && next.times[*at].is_none());
@@ -137,10 +147,6 @@ pub(crate) fn decide(stamps: &[(u64, &Stamp)], given: Option<DateOrder>, year: O
     }
     let rank = (best.inversions, best.years);
     candidates.retain(|candidate| (candidate.inversions, candidate.years) == rank);
-    // A year of two digits is in front in few places; it is believed only with evidence.
-    if candidates.len() > 1 {
-        candidates.retain(|candidate| candidate.order != DateOrder::YearFirst);
-    }
     candidates.sort_by_key(|candidate| candidate.order);
     match &candidates[..] {
         [only] => found(only.order, OrderReason::Years),
@@ -171,7 +177,7 @@ mod tests {
         check(&["01/02/23", "03/02/23", "13/02/23"], "day first (line 3 allows nothing else)");
         check(&["01/02/23", "02/03/23", "02/13/23"], "month first (line 3 allows nothing else)");
         check(&["23/12/30", "23/12/31", "24/01/01"], "year first (line 3 allows nothing else)");
-        check(&["2023-02-03", "2023-03-01"], "day first (any other order says the same)");
+        check(&["2023-02-03", "2023-03-01"], "year first (any other order says the same)");
         check(&["28 Feb 2023", "1 Mar 2023"], "day first (the dates leave no choice)");
         check(
             &["10/01/2023", "11/01/2023", "02/02/2023", "03/02/2023"],
@@ -180,7 +186,9 @@ mod tests {
         check(&["1/10/23", "1/11/23", "2/2/23", "2/3/23"], "month first (time runs backwards 0 times, else 1)");
         check(&["01/02/2023", "02/03/2023"], "UNDECIDED between dmy and mdy: give the date order");
         check(&["05/05/2023"], "day first (any other order says the same)");
-        check(&["31/12/23"], "day first (with the year in front it spreads over as many years or more)");
+        check(&["31/12/23"], "day first (line 1 allows nothing else)");
+        check(&["31/12/23", "31/02/23", "31/12/23"], "day first (line 1 allows nothing else)");
+        check(&["23/12/10", "23/12/11", "23/12/12"], "year first (read so, the file spreads over the fewest years)");
         // One line that is nonsense by every order does not decide.
         check(&["10/01/2023", "45/45/2023", "02/02/2023"], "day first (time runs backwards 0 times, else 1)");
         check(&[], "day first (the dates leave no choice)");

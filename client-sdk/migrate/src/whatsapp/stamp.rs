@@ -199,6 +199,11 @@ impl Stamp {
         self.month.is_none()
     }
 
+    /// Whether the first number can only be a year.
+    pub(crate) fn year_leads(&self) -> bool {
+        self.numbers.len() == 3 && (self.numbers[0].digits > 2 || self.year.is_some_and(|(at, _)| at == 0))
+    }
+
     /// Year, month and day by an order; the year is `None` where the stamp gives none.
     fn fields(&self, order: DateOrder) -> Option<(Option<i32>, u32, u32)> {
         let numbers = &self.numbers[..];
