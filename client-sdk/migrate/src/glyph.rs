@@ -20,6 +20,15 @@ pub(crate) fn digit(c: char) -> Option<u32> {
     ZEROS.iter().find_map(|zero| code.checked_sub(*zero).filter(|value| *value < 10))
 }
 
+/// The first `bytes_max` bytes, or up to three fewer where that would cut a character.
+pub(crate) fn head(text: &str, bytes_max: usize) -> &str {
+    let mut end = bytes_max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
 /// Without the marks at either end.
 pub(crate) fn trim_marks(text: &str) -> &str {
     text.trim_matches(is_mark)

@@ -2,6 +2,7 @@
 
 use lockstep_protocol::limits::MEDIA_NAME_BYTES_MAX;
 
+use crate::glyph::head;
 use crate::record::Kind;
 
 const TYPES: &[(&str, &str, Kind)] = &[
@@ -73,5 +74,5 @@ pub(crate) fn safe_name(name: &str) -> String {
         return clean;
     }
     let tail = ending(&clean).map(|ending| format!(".{ending}")).unwrap_or_default();
-    format!("{}{tail}", &clean[..clean.floor_char_boundary(MEDIA_NAME_BYTES_MAX - tail.len())])
+    format!("{}{tail}", head(&clean, MEDIA_NAME_BYTES_MAX - tail.len()))
 }

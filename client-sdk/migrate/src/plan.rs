@@ -27,6 +27,7 @@ use thiserror::Error;
 pub use self::people::{Role, SenderPlan};
 pub use jiff::tz::TimeZone;
 
+use crate::glyph::head;
 use crate::ledger::{Ledger, Origin, REJECTS_KEPT_MAX, Reject, RejectReason};
 use crate::media::{media_type, safe_name};
 use crate::record::{Kind, Record};
@@ -367,8 +368,7 @@ impl Planner<'_> {
             src += " from=";
             src += from;
         }
-        src.truncate(src.floor_char_boundary(limits::SRC_BYTES_MAX));
-        src
+        head(&src, limits::SRC_BYTES_MAX).to_owned()
     }
 }
 
@@ -382,8 +382,8 @@ fn parts(body: &str) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     let mut start = 0;
     while body.len() - start > limits::BODY_BYTES_MAX {
-        let window = &body[start..body.floor_char_boundary(start + limits::BODY_BYTES_MAX)];
-        let half = window.floor_char_boundary(window.len() / 2);
+        let window = head(&body[start..], limits::BODY_BYTES_MAX);
+        let half = head(window, window.len() / 2).len();
         let cut = ['\n', ' '].iter().find_map(|c| window[half..].rfind(*c)).map_or(window.len(), |at| half + at + 1);
         parts.push(start..start + cut);
         start += cut;

@@ -26,7 +26,7 @@ pub const MEDIA_RATIO_FREE_BYTES: u64 = 1024 * 1024;
 /// Bytes read at a time.
 const READ_BYTES: usize = 64 * 1024;
 
-const _: () = assert!(MEDIA_SIZE_BYTES_MAX < ARCHIVE_BYTES_MAX);
+const _: () = assert!(MEDIA_RATIO_FREE_BYTES < MEDIA_SIZE_BYTES_MAX && MEDIA_SIZE_BYTES_MAX < ARCHIVE_BYTES_MAX);
 
 /// A media file of an archive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -256,7 +256,7 @@ fn hashed<R: Read + Seek>(
     budget: &mut u64,
 ) -> Result<Result<FileEntry, SkipReason>, SourceError> {
     let Ok(mut file) = zip.by_index(listed.index) else { return Ok(Err(SkipReason::Damaged)) };
-    let allowed = listed.packed.saturating_mul(MEDIA_RATIO_MAX).max(MEDIA_RATIO_FREE_BYTES).min(MEDIA_SIZE_BYTES_MAX);
+    let allowed = listed.packed.saturating_mul(MEDIA_RATIO_MAX).clamp(MEDIA_RATIO_FREE_BYTES, MEDIA_SIZE_BYTES_MAX);
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; READ_BYTES];
     let mut size = 0;

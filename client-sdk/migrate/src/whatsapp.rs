@@ -62,8 +62,8 @@ pub struct Reading {
 
 /// The lines of a file with their numbers from 1. `\r\n` ends a line as `\n` does.
 fn lines(text: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
-    let text = text.strip_suffix(b"\n").unwrap_or(text);
     let none = text.is_empty();
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
     (1..)
         .zip(text.split(|byte| *byte == b'\n'))
         .filter(move |_| !none)

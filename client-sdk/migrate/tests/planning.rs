@@ -114,6 +114,9 @@ fn a_rerun_adds_only_what_is_new() {
     assert!(ledger.balances());
 }
 
+/// A file's name, what the options say, and what comes of it.
+type Row = (&'static str, fn(&mut PlanOptions), &'static str);
+
 #[test]
 fn who_is_who() {
     let roles = |plan: Result<Plan, PlanError>| match plan {
@@ -124,7 +127,7 @@ fn who_is_who() {
         }
         Err(error) => error.to_string(),
     };
-    let rows: [(&str, fn(&mut PlanOptions), &str); 9] = [
+    let rows: [Row; 9] = [
         ("WhatsApp Chat with ana.txt", |_| {}, "ana: Ana=Customer Bo=Unnamed"),
         (
             "WhatsApp Chat with Ana.txt",

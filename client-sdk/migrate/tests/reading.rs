@@ -70,8 +70,8 @@ fn traps() {
         "line 1 stands before the first message\nline 2 stands before the first message\n0 0 0 0 2",
     );
     check("", "0 0 0 0 0");
-    check("\n", "0 0 0 0 0");
-    check("\n\n", "line 1 stands before the first message\n0 0 0 0 1");
+    check("\n", "line 1 stands before the first message\n0 0 0 0 1");
+    check("\r\n", "line 1 stands before the first message\n0 0 0 0 1");
 }
 
 #[test]
@@ -94,7 +94,7 @@ struct Form {
 }
 
 fn half(hour: u32) -> (u32, &'static str) {
-    (if hour % 12 == 0 { 12 } else { hour % 12 }, if hour < 12 { "AM" } else { "PM" })
+    (if hour.is_multiple_of(12) { 12 } else { hour % 12 }, if hour < 12 { "AM" } else { "PM" })
 }
 
 fn digits(text: String, zero: u32) -> String {

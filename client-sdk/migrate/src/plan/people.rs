@@ -6,7 +6,7 @@ use lockstep_protocol::id::MemberId;
 use lockstep_protocol::limits::NAME_BYTES_MAX;
 
 use super::{PlanError, PlanOptions};
-use crate::glyph::plain;
+use crate::glyph::{head, plain};
 use crate::whatsapp::{Reading, customer_in};
 
 /// What a sender is to the team.
@@ -48,7 +48,7 @@ pub(super) fn customer_name(file_names: &[String], options: &PlanOptions) -> Opt
         .or_else(|| file_names.iter().find_map(|name| customer_in(name)))
         .or_else(|| file_names.iter().rev().find_map(stem))?;
     let clean: String = found.chars().filter(|c| !c.is_control()).collect();
-    let cut = clean[..clean.floor_char_boundary(NAME_BYTES_MAX)].trim().to_owned();
+    let cut = head(&clean, NAME_BYTES_MAX).trim().to_owned();
     (!cut.is_empty()).then_some(cut)
 }
 

@@ -3,7 +3,7 @@
 use super::app_words::{
     ATTACHED, CALLS, DELETED, EDITED, MAPS, MEDIA_OMITTED, NOTICES, OMITTED, OMITTED_KINDS, PREFIXES,
 };
-use crate::glyph::{is_mark, plain, trim_marks};
+use crate::glyph::{head, is_mark, plain, trim_marks};
 use crate::media;
 use crate::record::{Attachment, Content, Kind};
 use crate::source::Files;
@@ -33,8 +33,7 @@ pub(crate) fn content(text: &str, files: &Files) -> Content {
 /// For comparing with the app's words: no marks, plain spaces, lowercase, no full stop.
 fn normal(text: &str) -> String {
     const LONGEST: usize = 200;
-    let head = &text[..text.floor_char_boundary(LONGEST)];
-    let text = plain(head).to_lowercase();
+    let text = plain(head(text, LONGEST)).to_lowercase();
     text.trim_end_matches(['.', '。']).to_owned()
 }
 

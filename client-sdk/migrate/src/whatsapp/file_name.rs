@@ -30,14 +30,14 @@ pub fn customer_in(file_name: &str) -> Option<String> {
 fn strip_start<'a>(text: &'a str, start: &str) -> Option<&'a str> {
     let mut rest = text.chars();
     let same = start.chars().all(|c| rest.next().is_some_and(|given| given.to_lowercase().eq(core::iter::once(c))));
-    same.then(|| rest.as_str())
+    same.then_some(rest.as_str())
 }
 
 fn strip_end<'a>(text: &'a str, end: &str) -> Option<&'a str> {
     let mut rest = text.chars();
     let same =
         end.chars().rev().all(|c| rest.next_back().is_some_and(|given| given.to_lowercase().eq(core::iter::once(c))));
-    same.then(|| rest.as_str())
+    same.then_some(rest.as_str())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use core::fmt;
 use serde::Serialize;
 
 use super::stamp::{Shape, Stamp};
-use crate::glyph::is_mark;
+use crate::glyph::{self, is_mark};
 
 /// How far into a line a stamp may end, bytes.
 const HEADER_BYTES_MAX: usize = 160;
@@ -74,7 +74,7 @@ impl<'a> Header<'a> {
         }
         let head = head(line);
         // Most lines of a body are told apart here: a stamp holds a digit, and begins with one or with a month's name.
-        if !head.chars().any(|c| crate::glyph::digit(c).is_some()) {
+        if !head.chars().any(|c| glyph::digit(c).is_some()) {
             return None;
         }
         let mut before = ' ';
@@ -103,7 +103,7 @@ impl<'a> Header<'a> {
 
 /// The part of a line that a stamp may lie in.
 fn head(line: &str) -> &str {
-    &line[..line.floor_char_boundary(HEADER_BYTES_MAX)]
+    glyph::head(line, HEADER_BYTES_MAX)
 }
 
 #[cfg(test)]

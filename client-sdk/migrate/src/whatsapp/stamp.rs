@@ -225,10 +225,7 @@ impl Stamp {
         if let Some(month) = self.month {
             return match numbers {
                 [day] => Some((None, month.into(), day.value)),
-                [first, _] if is_year(0) => {
-                    let _ = first;
-                    Some((Some(year(0)?), month.into(), numbers[1].value))
-                }
+                [_, _] if is_year(0) => Some((Some(year(0)?), month.into(), numbers[1].value)),
                 [day, _] => Some((Some(year(1)?), month.into(), day.value)),
                 _ => None,
             };
@@ -336,7 +333,7 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
 fn hour_sign(tokens: &mut Vec<Token>, rest: &[char]) -> bool {
     let before = tokens.iter().rposition(|token| *token != Token::Space);
     let Some(before) = before.filter(|at| tokens[*at].number().is_some()) else { return false };
-    if !rest.iter().find(|c| **c != ' ').is_some_and(|c| digit(*c).is_some()) {
+    if rest.iter().find(|c| **c != ' ').is_none_or(|c| digit(*c).is_none()) {
         return false;
     }
     tokens.truncate(before + 1);
