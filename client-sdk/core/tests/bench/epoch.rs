@@ -246,3 +246,39 @@ fn a_conversation_that_the_restored_hub_lacks_is_kept_as_offers() {
         "online; entries +hey; note pending; persist; offline; epoch 2; lsn 11; catalogue; page none; persist; rows",
     ));
 }
+
+#[test]
+fn facts_behind_a_hole_of_a_lost_log_become_offers() {
+    expect![[r#"
+        online
+          hello cursor=10 witness=0
+          online
+          caughtup
+        entries grant
+          persist 3
+          fetch before=None
+        entries missed+a +b
+          persist 4
+        persist
+        offline
+          offline
+        epoch 2
+        lsn 11
+        catalogue
+          hello cursor=13 witness=13
+          epochchanged
+          online
+          persist 1
+        page bare
+          persist 3
+          fetch before=None
+        persist
+        fetched none
+          persist 5
+          offer [#13]
+          caughtup
+        persist
+        rows
+          cursor=11 witness=11 facts=0 offers=1 conversations=1 []
+    "#]].assert_eq(&run("online; entries grant; entries missed+a +b; persist; offline; epoch 2; lsn 11; catalogue; page bare; persist; fetched none; persist; rows"));
+}
