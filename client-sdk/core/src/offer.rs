@@ -6,7 +6,7 @@ use lockstep_protocol::codec;
 use lockstep_protocol::entry::{EntryBody, Stamp};
 use lockstep_protocol::fact::{Fact, KeyId};
 use lockstep_protocol::frame::{DeviceFrame, OfferedEntry, Outcome};
-use lockstep_protocol::id::{ConversationId, DocumentId, Epoch};
+use lockstep_protocol::id::{ConversationId, DocumentId, Epoch, MessageId};
 use lockstep_protocol::limits::OFFER_ENTRIES_MAX;
 use lockstep_protocol::refusal::{RefusalClass, RefusalCode};
 
@@ -26,6 +26,8 @@ const OFFER_BYTES_MAX: usize = 256 * 1024;
 pub(crate) struct Offers {
     rows: BTreeMap<OfferKey, OfferRow>,
     conversations: BTreeMap<ConversationId, BTreeSet<OfferKey>>,
+    /// Offers about messages that the hub of this session lacks: another device may yet bring those back.
+    waiting: BTreeMap<OfferKey, MessageId>,
 }
 
 impl Offers {
@@ -36,7 +38,24 @@ impl Offers {
         }
     }
 
+    /// Whether an offer for the conversation waits for nothing else.
+    fn ready(&self, conversation: ConversationId) -> bool {
+        let keys = self.conversations.get(&conversation);
+        keys.is_some_and(|keys| keys.iter().any(|key| !self.waiting.contains_key(key)))
+    }
+
+    /// The hub has a message: what is about it may be offered again.
+    pub(crate) fn message_stands(&mut self, message: MessageId) {
+        self.waiting.retain(|_, target| *target != message);
+    }
+
+    /// Another session: everything may be offered again.
+    pub(crate) fn wait_no_more(&mut self) {
+        self.waiting.clear();
+    }
+
     fn remove(&mut self, key: &OfferKey) -> Option<OfferRow> {
+        self.waiting.remove(key);
         let row = self.rows.remove(key)?;
         if let Some(conversation) = row.entry.body.conversation()
             && let Some(keys) = self.conversations.get_mut(&conversation)
@@ -74,12 +93,12 @@ impl Device {
 
     /// Whether the hub may still take offers.
     pub(crate) fn has_offers(&self) -> bool {
-        self.offers.conversations.keys().any(|conversation| self.offerable(*conversation))
+        self.offers.conversations.keys().any(|conversation| self.has_offers_for(*conversation))
     }
 
     /// Whether the hub may still take offers for a conversation.
     pub(crate) fn has_offers_for(&self, conversation: ConversationId) -> bool {
-        self.offers.conversations.contains_key(&conversation) && self.offerable(conversation)
+        self.offers.ready(conversation) && self.offerable(conversation)
     }
 
     /// Only what the hub lists can be offered; the rest is kept until it does.
@@ -176,6 +195,7 @@ impl Device {
         let ready = |row: &&OfferRow| {
             let conversation = row.entry.body.conversation();
             conversation.is_some_and(|id| self.offerable(id) && !self.backfills.contains_key(&id))
+                && !self.offers.waiting.contains_key(&row.key)
         };
         let mut bytes = 0;
         let mut entries = Vec::new();
@@ -205,6 +225,10 @@ impl Device {
                 }
                 let Some(row) = self.offers.rows.get(&key) else { continue };
                 let (stamp, conversation) = (row.entry.stamp, row.entry.body.conversation());
+                if let (Some(RefusalCode::TargetUnknown), Some(target)) = (refusal.known(), target(&row.entry.body)) {
+                    self.offers.waiting.insert(key, target);
+                    continue;
+                }
                 self.notice(Notice::OfferRefused { stamp, code: refusal.code });
                 if refusal.known() == Some(RefusalCode::ConversationUnknown) {
                     self.unofferable.extend(conversation);
@@ -216,6 +240,14 @@ impl Device {
                 self.write(Write::OfferGone(key));
             }
         }
+    }
+}
+
+/// The message that an offered entry is about.
+fn target(body: &EntryBody) -> Option<MessageId> {
+    match body {
+        EntryBody::Fact(placed) => placed.fact.target(),
+        body => EventKey::of(body).map(|key| key.message()),
     }
 }
 

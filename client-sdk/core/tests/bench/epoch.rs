@@ -282,3 +282,57 @@ fn facts_behind_a_hole_of_a_lost_log_become_offers() {
           cursor=11 witness=11 facts=0 offers=1 conversations=1 []
     "#]].assert_eq(&run("online; entries grant; entries missed+a +b; persist; offline; epoch 2; lsn 11; catalogue; page bare; persist; fetched none; persist; rows"));
 }
+
+#[test]
+fn an_offer_about_a_message_that_is_not_back_yet_waits_for_it() {
+    expect![[r#"
+        online
+          hello cursor=10 witness=0
+          online
+          caughtup
+        note mine
+          persist 3
+        edit mine>edited
+          persist 3
+        persist
+          push s0#1 opening mine mine>edited
+          done
+          done Done
+        ack ok ok
+          persist 7
+        persist
+        offline
+          offline
+        epoch 2
+        lsn 10
+        catalogue
+          hello cursor=10 witness=12
+          epochchanged
+          online
+          persist 2
+        page bare
+          persist 3
+          fetch before=None
+        persist
+        fetched none
+          persist 6
+          offer [#11, #12]
+          caughtup
+        persist
+        done known target
+          persist 1
+        note on
+          persist 3
+        persist
+          push s0#1 opening on
+          done
+        rows
+          cursor=10 witness=10 facts=0 outbox=1 offers=1 conversations=1 [on pending]
+        entries back+mine
+          persist 3
+          offer [#12]
+        persist
+        rows
+          cursor=11 witness=11 facts=1 outbox=1 offers=1 conversations=1 [mine sent, on pending]
+    "#]].assert_eq(&run("online; note mine; edit mine>edited; persist; ack ok ok; persist; offline; epoch 2; lsn 10; catalogue; page bare; persist; fetched none; persist; done known target; note on; persist; rows; entries back+mine; persist; rows"));
+}
