@@ -186,7 +186,7 @@ impl Device {
         }
     }
 
-    /// A new epoch's read positions: older ones count no more, but one's own is told to the hub again.
+    /// A catalogue's read positions: what it does not have counts no more, but one's own is told to the hub again.
     pub(crate) fn reset_markers(&mut self, conversation: ConversationId, markers: &[Marker]) {
         let member = self.meta.member;
         let own = |markers: &[Marker]| markers.iter().find(|row| Some(row.member) == member).map(|row| row.message);

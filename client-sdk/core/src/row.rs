@@ -252,7 +252,8 @@ pub struct BackfillRow {
     pub before: Option<u32>,
     /// The lowest segment needed.
     pub floor: u32,
-    /// It follows an epoch change: nothing is sent to the conversation before it is done.
+    /// It follows an epoch change, or a catalogue that differs from what is held: nothing is sent to the conversation
+    /// before it is done.
     pub changed: bool,
 }
 

@@ -336,3 +336,41 @@ fn an_offer_about_a_message_that_is_not_back_yet_waits_for_it() {
           cursor=11 witness=11 facts=1 outbox=1 offers=1 conversations=1 [mine sent, on pending]
     "#]].assert_eq(&run("online; note mine; edit mine>edited; persist; ack ok ok; persist; offline; epoch 2; lsn 10; catalogue; page bare; persist; fetched none; persist; done known target; note on; persist; rows; entries back+mine; persist; rows"));
 }
+
+#[test]
+fn a_hub_that_cannot_vouch_for_the_cursor_is_offered_what_it_lacks_before_anything_is_pushed() {
+    expect![[r#"
+        online
+          hello cursor=10 witness=0
+          online
+          caughtup
+        entries +hey
+          persist 4
+        persist
+        offline
+          offline
+        lsn 30
+        catalogue
+          hello cursor=11 witness=11
+          online
+        page differs
+          persist 3
+          fetch before=None
+        write now
+          persist 3
+        persist
+          done
+        snapshot +old
+          persist 5
+        fetched none
+          persist 1
+          offer [#11]
+          caughtup
+        done readmitted
+          persist 2
+          push s0#1 opening now(seen hey)
+        persist
+        rows
+          cursor=30 witness=31 facts=1 outbox=1 conversations=1 [now pending, old sent]
+    "#]].assert_eq(&run("online; entries +hey; persist; offline; lsn 30; catalogue; page differs; write now; persist; snapshot +old; fetched none; done readmitted; persist; rows"));
+}
