@@ -179,3 +179,45 @@ impl Checker {
         Violation::fail("lock", format!("{message} was sent anyway against the rules at {:?}", stamp.lsn))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lockstep_protocol::directory::{DirectoryEvent, Role};
+
+    use super::*;
+    use crate::model::directory::{ConversationModel, Directory};
+
+    #[test]
+    fn a_lease_counts_by_the_roles_and_the_policy_right_before_the_reply() {
+        let (holder, author, conversation) = (MemberId(1), MemberId(2), ConversationId::default());
+        let writing = AgainstLease {
+            lsn: Lsn(3),
+            message: MessageId::default(),
+            member: author,
+            conversation,
+            holder,
+            true_ms: 1_000,
+            until_ms: 5_000,
+        };
+        for (holds, writes, services_lock, breaks) in [
+            (Role::Owner, Role::Agent, false, true),
+            (Role::Owner, Role::Service, true, true),
+            // As when the policy was changed in the entry just before.
+            (Role::Owner, Role::Service, false, false),
+            (Role::Auditor, Role::Agent, false, false),
+        ] {
+            let mut directory = Directory::new();
+            directory.policy.services_lock = services_lock;
+            directory.members.extend([(holder, holds), (author, writes)]);
+            directory.conversations.insert(conversation, ConversationModel::default());
+            let mut model = LogModel::default();
+            model.directories.push((Lsn(0), directory.clone()));
+            assert_eq!(writing.check(&model).is_err(), breaks, "{holds:?} {writes:?} {services_lock}");
+            // Whoever lost the right for a moment lost the lease.
+            let mut without = directory.clone();
+            without.apply(&DirectoryEvent::RoleChanged { member: holder, role: Role::Auditor });
+            model.directories = vec![(Lsn(0), without), (Lsn(0), directory)];
+            assert_eq!(writing.check(&model), Ok(()));
+        }
+    }
+}
