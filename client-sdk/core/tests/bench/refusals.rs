@@ -413,5 +413,6 @@ fn an_act_is_answered_with_the_id_that_its_message_has_when_it_is_durable() {
           done
         rows
           cursor=10 witness=10 facts=0 outbox=2 conversations=1 [one pending, two pending]
-    "#]].assert_eq(&run("wall 3600000; online; note one; persist; note two; ack ahead:0; persist; rows"));
+    "#]]
+    .assert_eq(&run("wall 3600000; online; note one; persist; note two; ack ahead:0; persist; rows"));
 }
