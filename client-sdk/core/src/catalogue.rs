@@ -50,6 +50,7 @@ impl Device {
             self.pending.team = true;
             self.notice(Notice::TeamChanged);
         }
+        self.offers.reopen();
         self.meta.cursor = Some(end);
         self.witness(end);
         self.pending.meta = true;

@@ -54,6 +54,7 @@ impl Device {
         self.meta.cursor = Some(cursor);
         self.witness(cursor);
         self.pending.meta = true;
+        self.forget_taken();
     }
 
     /// A conversation is visible from here on; what the directory says of it comes with its documents.

@@ -134,13 +134,18 @@ fn a_new_epoch_offers_what_the_hub_lost_and_writes_the_rest_again() {
         rows
           cursor=11 witness=11 facts=1 outbox=1 offers=3 conversations=1 [old sent, pending pending]
         done known readmitted readmitted
-          persist 4
+          persist 1
           persist 2
         persist
           push s0#1 opening pending
         rows
-          cursor=11 witness=12 facts=1 outbox=1 conversations=1 [old sent, pending pending]
-    "#]].assert_eq(&run("online; entries +hey +lost; note mine; persist; ack ok; note pending; persist; offline; epoch 2; lsn 11; catalogue; page differs; persist; snapshot +old; fetched none; persist; rows; done known readmitted readmitted; persist; rows"));
+          cursor=11 witness=12 facts=1 outbox=1 offers=3 conversations=1 [old sent, pending pending]
+        entries +more
+          persist 6
+        persist
+        rows
+          cursor=13 witness=13 facts=2 outbox=1 conversations=1 [old sent, more sent, pending pending]
+    "#]].assert_eq(&run("online; entries +hey +lost; note mine; persist; ack ok; note pending; persist; offline; epoch 2; lsn 11; catalogue; page differs; persist; snapshot +old; fetched none; persist; rows; done known readmitted readmitted; persist; rows; entries +more; persist; rows"));
 }
 
 #[test]
@@ -200,12 +205,12 @@ fn a_crash_in_an_epoch_change_resumes_it() {
           offer [#11]
           caughtup
         done known
-          persist 2
+          persist 1
           persist 2
         persist
           push s0#1 opening pending
         rows
-          cursor=11 witness=12 facts=1 outbox=1 conversations=1 [old sent, pending pending]
+          cursor=11 witness=12 facts=1 outbox=1 offers=1 conversations=1 [old sent, pending pending]
     "#]].assert_eq(&run("online; entries +hey; note pending; persist; offline; epoch 2; lsn 11; catalogue; persist; crash; catalogue; page differs; persist; crash; online; snapshot +old; fetched none; persist; crash; rows; online; done known; persist; rows"));
 }
 
@@ -367,10 +372,10 @@ fn a_hub_that_cannot_vouch_for_the_cursor_is_offered_what_it_lacks_before_anythi
           offer [#11]
           caughtup
         done readmitted
-          persist 2
+          persist 1
           push s0#1 opening now(seen hey)
         persist
         rows
-          cursor=30 witness=31 facts=1 outbox=1 conversations=1 [now pending, old sent]
+          cursor=30 witness=31 facts=1 outbox=1 offers=1 conversations=1 [now pending, old sent]
     "#]].assert_eq(&run("online; entries +hey; persist; offline; lsn 30; catalogue; page differs; write now; persist; snapshot +old; fetched none; done readmitted; persist; rows"));
 }
