@@ -306,7 +306,8 @@ pub struct BackfillRow {
     /// The lowest segment needed.
     #[n(3)]
     pub floor: u32,
-    /// It follows an epoch change: nothing is sent to the conversation before it is done.
+    /// It follows an epoch change, or a catalogue that differs from what is held: nothing is sent to the conversation
+    /// before it is done.
     #[n(4)]
     pub changed: bool,
 }
