@@ -4,6 +4,7 @@
 //! written here because the hub derives a change for every fact on its hot path, and because the form is normative:
 //! PROTOCOL.md, section "Changes".
 
+use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 
 use crate::fact::Fact;
@@ -21,13 +22,16 @@ const VALUE_STRING: u64 = 6;
 const VALUE_UINT: u64 = 3;
 
 /// The end of a chain: what the next change of its actor builds on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct ChainHead {
     /// Sequence number of the newest change; 0 when the chain is empty.
+    #[n(0)]
     pub seq: u32,
     /// Its last operation's counter.
+    #[n(1)]
     pub max_op: u32,
     /// Its hash; the genesis change's when the chain is empty.
+    #[n(2)]
     pub hash: ChangeHash,
 }
 

@@ -371,8 +371,9 @@ impl Entry {
 }
 
 /// Hash chain over keyed digests of the plaintext entries, so that two logs that agree here agree in everything before.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub struct LogChain(pub [u8; 32]);
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Encode, Decode)]
+#[cbor(transparent)]
+pub struct LogChain(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 32]);
 
 impl LogChain {
     /// The chain after one more entry: keyed BLAKE3(chain ‖ entry bytes).

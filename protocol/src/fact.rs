@@ -179,8 +179,9 @@ impl From<MessageId> for KeyId {
 }
 
 /// 8 bytes that tell one fact's content from another's.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct ContentDigest(pub [u8; 8]);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Encode, Decode)]
+#[cbor(transparent)]
+pub struct ContentDigest(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 8]);
 
 impl Fact {
     /// The kind of document it belongs into.

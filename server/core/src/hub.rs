@@ -455,7 +455,8 @@ impl Hub {
     }
 
     /// Whether devices may be let in: the epoch and every replayed loss are durable.
-    pub(crate) fn is_ready(&self) -> bool {
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
         self.replays == 0 && self.log.is_durable(self.gate)
     }
 

@@ -12,6 +12,7 @@ use lockstep_protocol::id::{
     ActorId, ConversationId, DeviceId, DocumentId, Epoch, HashPrefix, Lsn, MediaHash, MemberId, MessageId,
 };
 use lockstep_protocol::snapshot::{DocumentDigest, Table};
+use minicbor::{Decode, Encode};
 
 /// One row to write. Each replaces the row with the same key.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,66 +54,88 @@ pub enum Write {
 }
 
 /// An accepted reply, as far as the lock needs it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct AcceptedReply {
     /// The reply.
+    #[n(0)]
     pub message: MessageId,
     /// Its author.
+    #[n(1)]
     pub member: MemberId,
     /// LSN of its acceptance: its own, or that of its resolution.
+    #[n(2)]
     pub accepted: Lsn,
     /// When it was accepted, milliseconds since 1970.
+    #[n(3)]
     pub at_ms: u64,
 }
 
 /// A conversation's small state: what every push to it needs.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct ConversationRow {
     /// What the directory says of it.
+    #[n(0)]
     pub conversation: Conversation,
     /// The segment to write into.
+    #[n(1)]
     pub open_segment: u32,
     /// The card to write into.
+    #[n(2)]
     pub open_card: u32,
     /// Its newest entry.
+    #[n(3)]
     pub newest: Lsn,
     /// The greatest message id in it: any greater one is certainly new.
+    #[n(4)]
     pub newest_message: MessageId,
     /// The greatest ULID of its facts that are no messages: one with a greater ULID is certainly new.
+    #[cbor(n(5), with = "minicbor::bytes")]
     pub newest_key: [u8; 16],
     /// R0: the newest accepted reply.
+    #[n(6)]
     pub last_reply: Option<AcceptedReply>,
     /// R1: the newest accepted reply by another member than R0's.
+    #[n(7)]
     pub last_other_reply: Option<AcceptedReply>,
     /// Read positions, in ascending order of member.
+    #[n(8)]
     pub markers: Vec<Marker>,
 }
 
 /// A document's counters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode)]
 pub struct DocumentRow {
     /// Messages in it.
+    #[n(0)]
     pub messages: u32,
     /// Operations in it.
+    #[n(1)]
     pub ops: u32,
     /// Text in it, bytes.
+    #[n(2)]
     pub text_bytes: u32,
     /// Digest of its facts and events.
+    #[n(3)]
     pub digest: DocumentDigest,
     /// Its newest entry.
+    #[n(4)]
     pub newest: Lsn,
     /// Up to where a snapshot covers it.
+    #[n(5)]
     pub covered: Lsn,
     /// Facts and events after that.
+    #[n(6)]
     pub tail: u32,
 }
 
 /// The end of one chain, and whose it is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct ChainRow {
     /// Its newest change.
+    #[n(0)]
     pub head: ChainHead,
     /// The device that opened it; all zero for the hub's recovery chains.
+    #[n(1)]
     pub device: DeviceId,
 }
 
@@ -126,54 +149,71 @@ pub struct DocumentState {
 }
 
 /// A row of a conversation's index: what stands under one key.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(flat)]
 pub enum IndexRow {
     /// A fact.
-    Fact(KeyRow),
+    #[n(0)]
+    Fact(#[n(0)] KeyRow),
     /// A media blob.
-    Media(MediaRow),
+    #[n(1)]
+    Media(#[n(0)] MediaRow),
 }
 
 /// A fact under its key.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct KeyRow {
     /// The document that holds it.
+    #[n(0)]
     pub document: DocumentId,
     /// Prefix of its change's hash.
+    #[n(1)]
     pub hash: HashPrefix,
     /// Tells its content from another's.
+    #[n(2)]
     pub content: ContentDigest,
     /// Its stamp: the first answer, repeated to whoever pushes it again.
+    #[n(3)]
     pub stamp: Stamp,
     /// For a message: what later facts about it need.
+    #[n(4)]
     pub message: Option<MessageRow>,
 }
 
 /// What facts about a message need to know of it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct MessageRow {
     /// Which way it goes.
+    #[n(0)]
     pub dir: Direction,
     /// LSN at which it was accepted as a reply; none while held, and for what is no reply.
+    #[n(1)]
     pub accepted: Option<Lsn>,
     /// What its author did with it, if it was held.
+    #[n(2)]
     pub resolution: Option<Resolution>,
     /// How far the channel connector got.
+    #[n(3)]
     pub delivery: Option<Delivery>,
     /// Whether it was re-admitted after a restore: whether it was sent before is unknown.
+    #[n(4)]
     pub readmitted: bool,
     /// Members who retracted it, ascending.
+    #[n(5)]
     pub retracted_by: Vec<MemberId>,
     /// Reactions by member, ascending.
+    #[n(6)]
     pub reactions: Vec<(MemberId, u32)>,
 }
 
 /// A media blob in a conversation.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
 pub struct MediaRow {
     /// Who uploaded it, ascending.
+    #[n(0)]
     pub uploaded_by: Vec<MemberId>,
     /// Whether an accepted message shows it, so that whoever sees the conversation sees it.
+    #[n(1)]
     pub shown: bool,
 }
 
