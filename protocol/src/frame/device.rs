@@ -190,8 +190,9 @@ pub struct OfferedEntry {
     pub body: EntryBody,
 }
 
-/// See [`DeviceFrame::Fetch`]. Answered by one Catalogue page for the conversation, then the Snapshots: the cards
-/// (when `before` is none) and the newest `limit` segments below `before`, newest first, then a Fetched.
+/// See [`DeviceFrame::Fetch`]. Answered by one Catalogue page for the conversation, which lists its imported segments,
+/// then the Snapshots: the cards (when `before` is none) and the newest `limit` segments below `before`, newest first;
+/// or, if `imported`, the newest `limit` imported segments below it and nothing else. Then a Fetched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Fetch {
     /// Comes back in every answer.
@@ -200,12 +201,15 @@ pub struct Fetch {
     /// The conversation.
     #[n(1)]
     pub conversation: ConversationId,
-    /// Only segments with smaller numbers; none for the newest and the cards.
+    /// Only segments (imported ones, if `imported`) with smaller numbers; none for the newest and the cards.
     #[n(2)]
     pub before: Option<u32>,
     /// 1 to `FETCH_SEGMENTS_MAX` segments.
     #[n(3)]
     pub limit: u32,
+    /// Imported segments, which nobody is sent unasked.
+    #[n(4)]
+    pub imported: bool,
 }
 
 /// See [`DeviceFrame::Command`]. Every command can be repeated: the second time it is refused with `AlreadyExists` or

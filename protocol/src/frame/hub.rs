@@ -176,7 +176,8 @@ pub struct CatalogueConversation {
     /// Read positions.
     #[n(4)]
     pub markers: Vec<Marker>,
-    /// Documents with content, so that a device finds those that differ from its own.
+    /// Documents with content, so that a device finds those that differ from its own. In the answer to a Fetch the
+    /// imported segments alone.
     #[n(5)]
     pub documents: Vec<CatalogueDocument>,
 }
