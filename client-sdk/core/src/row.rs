@@ -84,7 +84,7 @@ pub struct ConversationRow {
     pub open_card: u32,
     /// Its newest entry, for sorting by recency.
     pub newest: Lsn,
-    /// What the directory says of it is as of here, or newer.
+    /// What the directory says of it, and which imported segments it has, is as of here, or newer.
     pub described: Lsn,
     /// Read positions, in ascending order of member.
     pub markers: Vec<Marker>,
@@ -105,6 +105,9 @@ pub struct DocumentRow {
     pub own: Option<OwnChain>,
     /// The newest accepted reply in it.
     pub newest_reply: Option<AcceptedReply>,
+    /// Of an imported segment: its digest at the hub. The device holds it once `digest` is the same, and asks for it
+    /// only when somebody wants to see it.
+    pub listed: Option<DocumentDigest>,
 }
 
 /// This device's current chain in a document.
@@ -168,7 +171,11 @@ impl EventKey {
         match body {
             EntryBody::Resolved { message, resolution, .. } => Some(Self::Resolved(*message, *resolution)),
             EntryBody::Delivered { message, delivery, .. } => Some(Self::Delivered(*message, *delivery)),
-            EntryBody::Fact(_) | EntryBody::Opened { .. } | EntryBody::Marked { .. } | EntryBody::Directory(_) => None,
+            EntryBody::Fact(_)
+            | EntryBody::Opened { .. }
+            | EntryBody::Marked { .. }
+            | EntryBody::Directory(_)
+            | EntryBody::Imported(_) => None,
         }
     }
 
