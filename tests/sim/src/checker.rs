@@ -1,6 +1,7 @@
 //! The checkers: what must hold while a seed runs and after it.
 
 mod bounds;
+mod import;
 pub mod lock;
 pub mod log;
 pub mod loss;
@@ -19,6 +20,7 @@ use self::bounds::Bounds;
 use self::lock::Leases;
 use self::loss::Acknowledged;
 use crate::model::LogModel;
+use crate::worker::Worker;
 
 /// An invariant that does not hold.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -76,6 +78,8 @@ pub struct Checker {
     pub returns: u64,
     /// Limits of documents in this seed.
     pub late_ops_max: u32,
+    /// What documents are made of.
+    pub worker: Worker,
 }
 
 impl Checker {
@@ -98,6 +102,7 @@ impl Checker {
             started_ms: 0,
             returns: 0,
             late_ops_max,
+            worker: Worker::Facts,
         }
     }
 
@@ -134,6 +139,7 @@ impl Checker {
         }
         for logged in &batch.entries {
             self.entry(logged, true_ms, wall_ms)?;
+            self.check_import(logged, &batch.writes, wall_ms)?;
         }
         Ok(())
     }
