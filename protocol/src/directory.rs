@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::codec;
-use crate::id::{ConversationId, DeviceId, MemberId, PublicKey};
+use crate::id::{ConversationId, DeviceId, DocumentId, ImportId, MemberId, PublicKey};
 use crate::limits;
 
 /// What a member may do. DESIGN section 7.
@@ -167,6 +167,16 @@ pub enum DirectoryEvent {
         #[n(1)]
         member: MemberId,
     },
+    /// An imported segment was taken back: its facts are gone, as if never imported. Replayed after a restore.
+    #[n(9)]
+    ImportUndone {
+        /// The imported segment; its number is not given again.
+        #[n(0)]
+        document: DocumentId,
+        /// The run that had brought it.
+        #[n(1)]
+        import: ImportId,
+    },
 }
 
 impl DirectoryEvent {
@@ -176,6 +186,7 @@ impl DirectoryEvent {
         match self {
             Self::ConversationOpened(conversation) => Some(conversation.id),
             Self::Assigned { conversation, .. } | Self::Unassigned { conversation, .. } => Some(*conversation),
+            Self::ImportUndone { document, .. } => Some(document.conversation),
             Self::MemberAdded(_)
             | Self::RoleChanged { .. }
             | Self::MemberRemoved { .. }

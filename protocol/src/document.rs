@@ -5,6 +5,9 @@
 //! fails a whole batch for one bad change (DESIGN section 4). Everything that runs Automerge's code catches its panics.
 
 mod extract;
+mod import;
+
+pub use self::import::{BuiltImport, ImportError, build_import};
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

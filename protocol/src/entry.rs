@@ -6,7 +6,10 @@ use minicbor::{Decode, Encode};
 use crate::codec;
 use crate::directory::DirectoryEvent;
 use crate::fact::Fact;
-use crate::id::{ActorId, ConversationId, DeviceId, DocumentId, Epoch, HashPrefix, Lsn, MemberId, MessageId, Nonce};
+use crate::id::{
+    ActorId, ConversationId, DeviceId, DocumentId, Epoch, HashPrefix, ImportId, Lsn, MemberId, MessageId, Nonce,
+};
+use crate::snapshot::DocumentDigest;
 
 /// A hub's secret for stamps, cursors and digests. Kept outside the store; survives every restore.
 #[derive(Clone)]
@@ -230,6 +233,32 @@ pub enum Delivery {
     Unknown,
 }
 
+/// A segment of facts from elsewhere, taken in as one whole. Its facts are not in the log: they come as its Snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Imported {
+    /// The imported segment.
+    #[n(0)]
+    pub document: DocumentId,
+    /// The run that brought it.
+    #[n(1)]
+    pub import: ImportId,
+    /// Its facts, all in one chain.
+    #[n(2)]
+    pub facts: u32,
+    /// Messages among them.
+    #[n(3)]
+    pub messages: u32,
+    /// The oldest message, by id; none without messages.
+    #[n(4)]
+    pub first: Option<MessageId>,
+    /// The newest message, by id; none without messages.
+    #[n(5)]
+    pub last: Option<MessageId>,
+    /// The document's digest, for ever.
+    #[n(6)]
+    pub digest: DocumentDigest,
+}
+
 /// What happened.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(flat)]
@@ -286,6 +315,9 @@ pub enum EntryBody {
     /// The directory changed.
     #[n(5)]
     Directory(#[n(0)] DirectoryEvent),
+    /// A segment of facts was imported.
+    #[n(6)]
+    Imported(#[n(0)] Imported),
 }
 
 impl EntryBody {
@@ -297,18 +329,20 @@ impl EntryBody {
             Self::Opened { document } | Self::Resolved { document, .. } | Self::Delivered { document, .. } => {
                 Some(document.conversation)
             }
+            Self::Imported(imported) => Some(imported.document.conversation),
             Self::Marked { conversation, .. } => Some(*conversation),
             Self::Directory(event) => event.conversation(),
         }
     }
 
-    /// The document whose content or table it changes.
+    /// The document whose content or table it is a part of. None for [`EntryBody::Imported`]: what it announces is
+    /// whole without it.
     #[must_use]
     pub const fn document(&self) -> Option<DocumentId> {
         match self {
             Self::Fact(placed) => Some(placed.document),
             Self::Resolved { document, .. } | Self::Delivered { document, .. } => Some(*document),
-            Self::Opened { .. } | Self::Marked { .. } | Self::Directory(_) => None,
+            Self::Opened { .. } | Self::Marked { .. } | Self::Directory(_) | Self::Imported(_) => None,
         }
     }
 

@@ -184,7 +184,7 @@ impl From<MessageId> for KeyId {
 pub struct ContentDigest(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 8]);
 
 impl Fact {
-    /// The kind of document it belongs into.
+    /// The kind of document it belongs into; from an import, into an imported segment in place of a segment.
     #[must_use]
     pub const fn document_kind(&self) -> DocumentKind {
         match self {
@@ -316,12 +316,15 @@ impl Fact {
     /// # Errors
     /// `WrongDocument`, `TooLarge`, `FieldInvalid` or `TimeTooOld`.
     pub fn check(&self, kind: DocumentKind) -> Result<(), RefusalCode> {
-        if self.document_kind() != kind {
+        let is_imported = kind == DocumentKind::Imported;
+        if self.document_kind() != if is_imported { DocumentKind::Segment } else { kind } {
             return Err(RefusalCode::WrongDocument);
         }
         if self.time_ms() < limits::ULID_TIME_MS_MIN {
             return Err(RefusalCode::TimeTooOld);
         }
+        // What an imported reply's author saw was on no screen of this team.
+        holds(!is_imported || self.seen().is_none())?;
         match self {
             Self::Message(message) => message.check(),
             Self::Edit { body, .. } => sized(body, 1, limits::BODY_BYTES_MAX),
@@ -386,7 +389,9 @@ impl Container {
     #[must_use]
     pub const fn of(kind: DocumentKind) -> &'static [Self] {
         match kind {
-            DocumentKind::Segment => &[Self::Messages, Self::Edits, Self::Retractions, Self::Reactions],
+            DocumentKind::Segment | DocumentKind::Imported => {
+                &[Self::Messages, Self::Edits, Self::Retractions, Self::Reactions]
+            }
             DocumentKind::Card => &[Self::Fields, Self::Labels],
         }
     }

@@ -21,7 +21,7 @@ impl Genesis {
     #[must_use]
     pub const fn of(kind: DocumentKind) -> &'static Self {
         match kind {
-            DocumentKind::Segment => &SEGMENT,
+            DocumentKind::Segment | DocumentKind::Imported => &SEGMENT,
             DocumentKind::Card => &CARD,
         }
     }

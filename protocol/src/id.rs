@@ -1,6 +1,7 @@
 //! Typed ids. Byte ids are CBOR byte strings on the wire, numbers are CBOR unsigned integers.
 
 use core::fmt;
+use core::ops::RangeInclusive;
 
 use minicbor::decode::{self, Decoder};
 use minicbor::encode::{self, Encoder, Write};
@@ -115,6 +116,10 @@ byte_id!(
 byte_id!(
     /// A one-time enrolment code.
     InviteCode, 16
+);
+byte_id!(
+    /// One run of an import: 16 random bytes drawn by whoever runs it; what it brought is taken back by it.
+    ImportId, 16
 );
 
 /// Log sequence number. 0 is before the first entry.
@@ -241,16 +246,20 @@ pub enum DocumentKind {
     Segment,
     /// The conversation's small sheet of fields and labels.
     Card,
+    /// A slice of its past that was taken in from elsewhere, as one whole: made of what a segment is made of, by the
+    /// hub's import actor alone, and never written into again.
+    Imported,
 }
 
-/// One Automerge document: the n-th segment or card of a conversation, numbered from 0.
+/// One Automerge document: the n-th segment, card or imported segment of a conversation, numbered from 0.
 ///
-/// 21 bytes on the wire and in formulas: conversation ‖ kind (0 segment, 1 card) ‖ number (big-endian u32).
+/// 21 bytes on the wire and in formulas: conversation ‖ kind (0 segment, 1 card, 2 imported segment) ‖ number
+/// (big-endian u32).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct DocumentId {
     /// The conversation it belongs to.
     pub conversation: ConversationId,
-    /// Segment or card.
+    /// Segment, card or imported segment.
     pub kind: DocumentKind,
     /// Its number among those of its kind, from 0.
     pub number: u32,
@@ -272,6 +281,24 @@ impl DocumentId {
         Self { conversation, kind: DocumentKind::Card, number }
     }
 
+    /// The n-th imported segment of a conversation.
+    #[must_use]
+    pub const fn imported(conversation: ConversationId, number: u32) -> Self {
+        Self { conversation, kind: DocumentKind::Imported, number }
+    }
+
+    /// Every document that a conversation may have, in their order: segments, cards, imported segments.
+    #[must_use]
+    pub const fn all_of(conversation: ConversationId) -> RangeInclusive<Self> {
+        Self::segment(conversation, 0)..=Self::imported(conversation, u32::MAX)
+    }
+
+    /// Every imported segment that a conversation may have.
+    #[must_use]
+    pub const fn all_imported(conversation: ConversationId) -> RangeInclusive<Self> {
+        Self::imported(conversation, 0)..=Self::imported(conversation, u32::MAX)
+    }
+
     /// The 21 bytes; their order is the order of the type.
     #[must_use]
     pub fn to_bytes(self) -> [u8; Self::LEN] {
@@ -280,6 +307,7 @@ impl DocumentId {
         bytes[16] = match self.kind {
             DocumentKind::Segment => 0,
             DocumentKind::Card => 1,
+            DocumentKind::Imported => 2,
         };
         bytes[17..].copy_from_slice(&self.number.to_be_bytes());
         bytes
@@ -292,6 +320,7 @@ impl DocumentId {
         let kind = match bytes[16] {
             0 => DocumentKind::Segment,
             1 => DocumentKind::Card,
+            2 => DocumentKind::Imported,
             _ => return None,
         };
         let (conversation, rest) = bytes.split_first_chunk::<16>()?;
@@ -333,6 +362,13 @@ impl ActorId {
     #[must_use]
     pub fn recovery(hub: &HubId, epoch: &Epoch, document: DocumentId) -> Self {
         Self(first_16(blake3::Hasher::new().update(&hub.0).update(&epoch.0).update(&document.to_bytes())))
+    }
+
+    /// The hub's own actor for the facts of one imported segment: BLAKE3(hub id ‖ import id ‖ document id), first 16
+    /// bytes. Recovery actors write no imported segments, so the two formulas never meet.
+    #[must_use]
+    pub fn import(hub: &HubId, import: &ImportId, document: DocumentId) -> Self {
+        Self(first_16(blake3::Hasher::new().update(&hub.0).update(&import.0).update(&document.to_bytes())))
     }
 }
 

@@ -23,6 +23,7 @@ pub mod fact;
 pub mod frame;
 pub mod genesis;
 pub mod id;
+pub mod import;
 pub mod limits;
 pub mod link;
 pub mod refusal;

@@ -19,6 +19,12 @@ impl DocumentDigest {
         self.toggle(&hash.0[..16], mac);
     }
 
+    /// Adds a fact of an imported segment: by its change hash alone, because one stamp covers the segment, and that
+    /// stamp covers this digest.
+    pub fn add_imported(&mut self, hash: &ChangeHash) {
+        self.toggle(&hash.0[..16], &Mac::default());
+    }
+
     /// Adds (or takes back) a resolution or delivery.
     pub fn toggle_event(&mut self, body: &EntryBody, mac: &Mac) {
         self.toggle(&first_16(blake3::Hasher::new().update(&body.mac_bytes())), mac);
@@ -47,7 +53,7 @@ pub struct TableFact {
     pub stamp: Stamp,
 }
 
-/// A resolution or delivery that belongs to a snapshot's document.
+/// A resolution or delivery that belongs to a snapshot's document; or what announced an imported one.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct TableEvent {
     /// Index of its epoch in [`Table::epochs`].
@@ -56,7 +62,7 @@ pub struct TableEvent {
     /// Its stamp.
     #[n(1)]
     pub stamp: Stamp,
-    /// `Resolved` or `Delivered`.
+    /// `Resolved` or `Delivered`; of an imported segment its one `Imported`.
     #[n(2)]
     pub body: EntryBody,
 }
@@ -67,10 +73,10 @@ pub struct Table {
     /// The epochs that rows refer to.
     #[n(0)]
     pub epochs: Vec<Epoch>,
-    /// One row a fact, in order of LSN.
+    /// One row a fact, in order of LSN. None of an imported segment: its event's stamp is that of every fact.
     #[n(1)]
     pub facts: Vec<TableFact>,
-    /// Resolutions and deliveries, in order of LSN.
+    /// Resolutions and deliveries, in order of LSN; of an imported segment the entry that announced it.
     #[n(2)]
     pub events: Vec<TableEvent>,
 }

@@ -88,7 +88,13 @@ fn with_later_fields(encoded: &[u8]) -> Vec<u8> {
 fn what_a_later_version_adds_is_skipped() {
     let frame = DeviceFrame::Typing { conversation: ConversationId([7; 16]) };
     assert_eq!(codec::decode_device(&with_later_fields(&codec::encode(&frame))), Ok(Some(frame)));
-    let inner = DeviceFrame::Fetch(Fetch { tag: 1, conversation: ConversationId([7; 16]), before: None, limit: 1 });
+    let inner = DeviceFrame::Fetch(Fetch {
+        tag: 1,
+        conversation: ConversationId([7; 16]),
+        before: None,
+        limit: 1,
+        imported: false,
+    });
     let encoded = codec::encode(&inner);
     let mut later = encoded[..2].to_vec();
     later.extend(with_later_fields(&encoded[2..]));

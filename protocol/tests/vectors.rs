@@ -16,11 +16,12 @@ use lockstep_protocol::auth::{DeviceKey, Transcript};
 use lockstep_protocol::change::{ChainHead, derive_into};
 use lockstep_protocol::codec;
 use lockstep_protocol::cursor::Cursor;
-use lockstep_protocol::document::{ChainFact, Document, build};
+use lockstep_protocol::document::{ChainFact, Document, build, build_import};
 use lockstep_protocol::entry::{Entry, EntryBody, HubKey, LogChain, Mac, Stamp, Verdict};
 use lockstep_protocol::fact::Fact;
 use lockstep_protocol::genesis::{GENESIS_ACTOR, Genesis};
 use lockstep_protocol::id::{ActorId, ChangeHash, DeviceId, DocumentId, DocumentKind, Lsn};
+use lockstep_protocol::import::ImportPlace;
 use lockstep_protocol::snapshot::DocumentDigest;
 use support::golden::Golden;
 use support::samples;
@@ -176,6 +177,43 @@ fn documents() {
         golden.line("digest", &digest.0, |_| {});
         golden.blank();
     }
+    golden.finish();
+}
+
+#[test]
+fn imports() {
+    let mut golden = Golden::new(
+        "imports.txt",
+        "Imported segments. Blocks of `key hex`. hub, import: 16 bytes. document: 21 bytes. actor: the import actor.\n\
+         fact: a fact's CBOR, in chain order. hash: the change's hash prefix of each. head: seq, max op (4 bytes each,\n\
+         big-endian), hash of the chain's head. entry: CBOR of the body that announces the segment.",
+    );
+    let place = ImportPlace { hub: samples::HUB, import: samples::IMPORT, document: samples::IMPORTED };
+    golden.line("hub", &place.hub.0, |_| {});
+    golden.line("import", &place.import.0, |_| {});
+    golden.line("document", &place.document.to_bytes(), |bytes| {
+        assert_eq!(DocumentId::from_bytes(bytes), Some(place.document));
+    });
+    golden.line("actor", &place.actor().0, |_| {});
+    let mut facts = Vec::new();
+    for fact in samples::import_facts() {
+        golden.line("fact", &codec::encode(&fact), |bytes| {
+            facts.push(codec::decode_value::<Fact>(bytes).expect("a fact"));
+        });
+    }
+    let built = build_import(place, facts).expect("it builds");
+    for hash in &built.derived.hashes {
+        golden.line("hash", &hash.0, |_| {});
+    }
+    let head = built.derived.head;
+    golden.line("head", &[&head.seq.to_be_bytes(), &head.max_op.to_be_bytes(), &head.hash.0[..]].concat(), |_| {});
+    let body = EntryBody::Imported(built.derived.imported);
+    golden.line("entry", &codec::encode(&body), |bytes| {
+        assert_eq!(codec::decode_value::<EntryBody>(bytes), Some(body.clone()));
+    });
+    let loaded = Document::load(DocumentKind::Imported, &built.bytes).expect("it loads");
+    assert_eq!(loaded.heads(), BTreeMap::from([(place.actor(), head)]));
+    assert_eq!(loaded.facts().expect("readable").len(), built.facts.len());
     golden.finish();
 }
 

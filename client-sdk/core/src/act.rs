@@ -5,6 +5,7 @@ use lockstep_protocol::fact::{Direction, Fact, Message};
 use lockstep_protocol::frame::{Command, DeviceFrame};
 use lockstep_protocol::id::{ConversationId, DocumentId, DocumentKind, FactId, MemberId, MessageId};
 use lockstep_protocol::refusal::RefusalCode;
+use lockstep_protocol::snapshot::DocumentDigest;
 
 use crate::device::Device;
 use crate::effect::{ActOutcome, Effect};
@@ -155,7 +156,11 @@ impl Device {
     ) -> Result<ActOutcome, RefusalCode> {
         self.visible(conversation)?;
         let by = self.member()?;
-        let document = self.holder(conversation, id).ok_or(RefusalCode::TargetUnknown)?;
+        let mut document = self.holder(conversation, id).ok_or(RefusalCode::TargetUnknown)?;
+        if document.kind == DocumentKind::Imported {
+            // Nobody writes into it any more.
+            document = self.open_document(conversation, DocumentKind::Segment);
+        }
         let own = FactId(self.ulid());
         self.write_fact(document, fact(own, by))
     }
@@ -217,8 +222,12 @@ impl Device {
 
     /// The segment that holds a message, pending or stamped, among those in memory.
     fn holder(&self, conversation: ConversationId, id: MessageId) -> Option<DocumentId> {
-        let segments = DocumentId::segment(conversation, 0)..=DocumentId::segment(conversation, u32::MAX);
-        let stamped = || self.replicas.range(segments).rev().find(|(_, loaded)| loaded.replica.has_message(id));
+        let stamped = || {
+            self.replicas
+                .range(DocumentId::all_of(conversation))
+                .rev()
+                .find(|(_, loaded)| loaded.replica.has_message(id))
+        };
         let pending = self.outbox.document_of(id).filter(|document| document.conversation == conversation);
         pending.or_else(|| stamped().map(|(document, _)| *document))
     }
@@ -234,7 +243,10 @@ impl Device {
                     return None;
                 }
                 let segments = DocumentId::segment(*conversation, 0)..=DocumentId::segment(*conversation, u32::MAX);
-                self.documents.range(segments).rev().map(|(id, _)| *id).find(|id| self.absent(*id))
+                let imported = self.documents.range(DocumentId::all_imported(*conversation)).rev();
+                let imported = imported.filter(|(_, row)| row.digest != DocumentDigest::default());
+                let searched = self.documents.range(segments).rev().chain(imported);
+                searched.map(|(id, _)| *id).find(|id| self.absent(*id))
             }
             Act::Open { conversation } => {
                 self.visible(*conversation).ok()?;
@@ -248,8 +260,8 @@ impl Device {
     /// One message as it is to be shown, from the documents in memory.
     #[must_use]
     pub fn message_view(&self, conversation: ConversationId, id: MessageId) -> Option<crate::view::MessageView> {
-        let segments = DocumentId::segment(conversation, 0)..=DocumentId::segment(conversation, u32::MAX);
-        let replicas: Vec<_> = self.replicas.range(segments).map(|(_, loaded)| &loaded.replica).collect();
+        let replicas = self.replicas.range(DocumentId::all_of(conversation));
+        let replicas: Vec<_> = replicas.map(|(_, loaded)| &loaded.replica).collect();
         let resolves = self.resolves.values().map(|(row, _)| row);
         message(&replicas, self.outbox.of_conversation(conversation), resolves, id)
     }

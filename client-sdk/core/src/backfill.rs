@@ -32,6 +32,8 @@ const DOCUMENT_BYTES_MAX: usize = 128 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct FetchState {
     conversation: ConversationId,
+    /// The imported segment that it asks for; it belongs to no backfill then.
+    imported: Option<DocumentId>,
     grant: Lsn,
     before: Option<u32>,
     /// Documents that came.
@@ -69,7 +71,7 @@ impl Device {
     pub(crate) fn backfill_document(&mut self, document: DocumentId) {
         let (before, floor) = match document.kind {
             DocumentKind::Segment => (Some(document.number.saturating_add(1)), document.number),
-            DocumentKind::Card => (None, u32::MAX),
+            DocumentKind::Card | DocumentKind::Imported => (None, u32::MAX),
         };
         let conversation = document.conversation;
         self.fetches.retain(|_, fetch| fetch.conversation != conversation);
@@ -90,6 +92,9 @@ impl Device {
     /// Whether a Fetch belongs to its conversation's present backfill.
     fn current(&self, tag: Tag) -> bool {
         let Some(fetch) = self.fetches.get(&tag) else { return false };
+        if let Some(document) = &fetch.imported {
+            return self.wanted.contains(document);
+        }
         let row = self.backfills.get(&fetch.conversation);
         let believed = self.bug(ClientBug::OldGrantBelieved);
         row.is_some_and(|row| believed || (row.grant == fetch.grant && row.before == fetch.before))
@@ -97,9 +102,21 @@ impl Device {
 
     /// Asks for the next documents: open views first, then recent conversations.
     pub(crate) fn send_fetches(&mut self) {
-        let busy: BTreeSet<_> =
+        let mut busy: BTreeSet<_> =
             self.fetches.iter().filter(|(tag, _)| self.current(**tag)).map(|(_, fetch)| fetch.conversation).collect();
         if busy.len() >= FETCHES_MAX || self.cursor_lsn().is_none() {
+            return;
+        }
+        // What somebody waits for comes first, the newest of it before the rest.
+        for document in self.wanted.iter().rev().copied().collect::<Vec<_>>() {
+            let conversation = document.conversation;
+            let waits = self.pauses.waits(&Waiter::Fetch(conversation), self.now.mono_ms);
+            if busy.len() < FETCHES_MAX && !waits && busy.insert(conversation) {
+                let (before, grant) = (Some(document.number.saturating_add(1)), Lsn::ZERO);
+                self.ask(conversation, before, grant, Some(document));
+            }
+        }
+        if busy.len() >= FETCHES_MAX {
             return;
         }
         let mut waiting: Vec<_> = self
@@ -114,20 +131,26 @@ impl Device {
             .collect();
         waiting.sort_by_key(|(hidden, begun, newest, row)| (*hidden, *begun, *newest, row.conversation));
         for (.., row) in waiting.into_iter().take(FETCHES_MAX - busy.len()) {
-            let BackfillRow { conversation, grant, before, .. } = row;
-            let tag = self.tag();
-            let fetch = FetchState {
-                conversation,
-                grant,
-                before,
-                came: BTreeSet::new(),
-                assembling: None,
-                reading: BTreeMap::new(),
-                fetched: None,
-            };
-            self.fetches.insert(tag, fetch);
-            self.send(&DeviceFrame::Fetch(Fetch { tag, conversation, before, limit: FETCH_SEGMENTS }));
+            self.ask(row.conversation, row.before, row.grant, None);
         }
+    }
+
+    /// Sends a Fetch, for a backfill or for one imported segment.
+    fn ask(&mut self, conversation: ConversationId, before: Option<u32>, grant: Lsn, imported: Option<DocumentId>) {
+        let tag = self.tag();
+        let fetch = FetchState {
+            conversation,
+            imported,
+            grant,
+            before,
+            came: BTreeSet::new(),
+            assembling: None,
+            reading: BTreeMap::new(),
+            fetched: None,
+        };
+        self.fetches.insert(tag, fetch);
+        let (limit, imported) = if imported.is_some() { (1, true) } else { (FETCH_SEGMENTS, false) };
+        self.send(&DeviceFrame::Fetch(Fetch { tag, conversation, before, limit, imported }));
     }
 
     /// The conversation that a Fetch asked about.
@@ -222,9 +245,9 @@ impl Device {
         self.notice(Notice::DocumentBroken(document));
         let failures = self.unreadable.entry(document).or_default();
         *failures += 1;
-        if *failures < READS_MAX
-            && let Some(fetch) = self.fetches.remove(&tag)
-        {
+        if *failures >= READS_MAX {
+            self.wanted.remove(&document);
+        } else if let Some(fetch) = self.fetches.remove(&tag) {
             let waiter = Waiter::Fetch(fetch.conversation);
             self.pauses.pause(waiter, self.now.mono_ms, None, &mut self.random);
         }
@@ -253,10 +276,11 @@ impl Device {
             return;
         }
         let upto = snapshot.upto;
-        match unpack(snapshot) {
+        match unpack(snapshot).filter(|replica| self.is_as_listed(replica)) {
             Some(replica) => {
                 self.unreadable.remove(&document);
                 self.replace(replica, upto);
+                self.wanted.remove(&document);
             }
             None => self.fetch_failed(tag, document),
         }
@@ -265,12 +289,16 @@ impl Device {
     /// Documents in the range of a Fetch that are held here and that the hub has not: it sent none.
     pub(crate) fn unanswered(&self, tag: Tag, before: Option<u32>) -> Vec<DocumentId> {
         let Some(fetch) = self.fetches.get(&tag).filter(|_| self.current(tag)) else { return Vec::new() };
+        if fetch.imported.is_some() {
+            return Vec::new();
+        }
         let range = DocumentId::segment(fetch.conversation, 0)..=DocumentId::card(fetch.conversation, u32::MAX);
         let covered = |document: &DocumentId| match document.kind {
             DocumentKind::Segment => {
                 document.number >= before.unwrap_or(0) && fetch.before.is_none_or(|end| document.number < end)
             }
             DocumentKind::Card => fetch.before.is_none(),
+            DocumentKind::Imported => false,
         };
         let held = self.documents.range(range).filter(|(_, row)| row.digest != Default::default());
         held.map(|(id, _)| *id).filter(|id| covered(id) && !fetch.came.contains(id)).collect()
@@ -283,6 +311,11 @@ impl Device {
             self.replace(Replica::empty(document), Lsn::ZERO);
         }
         let Some(fetch) = self.fetches.remove(&tag) else { return };
+        if let Some(document) = fetch.imported {
+            // It did not come: it was taken back, and an entry says so.
+            self.wanted.remove(&document);
+            return self.pauses.clear(&Waiter::Fetch(fetch.conversation));
+        }
         let Some(row) = self.backfills.get_mut(&fetch.conversation).filter(|_| current) else { return };
         let goes_on = before.filter(|before| *before > row.floor && fetch.before.is_none_or(|last| *before < last));
         match goes_on {
@@ -374,9 +407,16 @@ fn unpack(snapshot: WholeSnapshot) -> Option<Replica> {
     let WholeSnapshot { document, table, tail, read, .. } = snapshot;
     let mut replica = Replica::empty(document);
     if let Some(AppliedDocument { facts, heads }) = read {
-        let stamps: BTreeMap<_, _> = table.facts.iter().map(|row| ((row.actor, row.seq), row)).collect();
+        let stamps: BTreeMap<_, _> =
+            table.facts.iter().map(|row| ((row.actor, row.seq), (row.epoch, row.stamp))).collect();
+        // One stamp for all facts of an imported segment.
+        let announced = table.events.iter().find(|row| matches!(row.body, EntryBody::Imported(_)));
+        let announced = announced.map(|row| (row.epoch, row.stamp));
         for fact in facts {
-            let row = stamps.get(&(fact.actor, fact.seq))?;
+            let (epoch, stamp) = match document.kind {
+                DocumentKind::Imported => announced?,
+                DocumentKind::Segment | DocumentKind::Card => *stamps.get(&(fact.actor, fact.seq))?,
+            };
             let hash = replica.next_hash(fact.actor, &fact.fact)?;
             let placed = PlacedFact {
                 document,
@@ -387,7 +427,7 @@ fn unpack(snapshot: WholeSnapshot) -> Option<Replica> {
                 opening: None,
                 origin: None,
             };
-            replica.add_fact(FactRow { epoch: table.epoch(row.epoch)?, stamp: row.stamp, placed });
+            replica.add_fact(FactRow { epoch: table.epoch(epoch)?, stamp, placed });
         }
         if *replica.chains() != heads {
             return None;

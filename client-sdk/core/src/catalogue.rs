@@ -64,7 +64,9 @@ impl Device {
         if whole || listed.newest >= row.described {
             row.conversation = listed.conversation.clone();
             row.described = listed.newest;
+            self.take_imports(listed);
         }
+        let row = self.conversation_row(listed.conversation.id);
         if whole {
             (row.open_segment, row.open_card) = (0, 0);
         }
@@ -95,7 +97,9 @@ impl Device {
     /// Starts a backfill if any document differs.
     fn compare(&mut self, listed: &CatalogueConversation, end: Cursor, changed: bool) {
         let conversation = listed.conversation.id;
-        let theirs: BTreeMap<_, _> = listed.documents.iter().map(|row| (row.document, row.digest)).collect();
+        // Imported segments apart: they are fetched when somebody wants to see them.
+        let streamed = listed.documents.iter().filter(|row| row.document.kind != DocumentKind::Imported);
+        let theirs: BTreeMap<_, _> = streamed.map(|row| (row.document, row.digest)).collect();
         let range = DocumentId::segment(conversation, 0)..=DocumentId::card(conversation, u32::MAX);
         let ours: BTreeMap<_, _> = self.documents.range(range).map(|(id, row)| (*id, row.digest)).collect();
         let digest = |of: &BTreeMap<DocumentId, DocumentDigest>, id| of.get(id).copied().unwrap_or_default();

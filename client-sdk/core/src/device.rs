@@ -112,6 +112,8 @@ pub struct Device {
     pub(crate) next_job: JobId,
     pub(crate) questions: BTreeMap<Tag, Question>,
     pub(crate) fetches: BTreeMap<Tag, FetchState>,
+    /// Imported segments that somebody wants to see and that are not held.
+    pub(crate) wanted: BTreeSet<DocumentId>,
     /// How often a fetched document could not be read.
     pub(crate) unreadable: BTreeMap<DocumentId, u32>,
     /// How often a document's rows could not be read.
@@ -171,6 +173,7 @@ impl Device {
             next_job: JobId(1),
             questions: BTreeMap::new(),
             fetches: BTreeMap::new(),
+            wanted: BTreeSet::new(),
             unreadable: BTreeMap::new(),
             unloadable: BTreeMap::new(),
             pauses: Pauses::default(),
@@ -229,6 +232,7 @@ impl Device {
         self.tick_leases();
         self.run_jobs();
         self.settle();
+        self.reach_back();
         self.commit();
         if self.session.broken {
             self.drop_connection(None);

@@ -98,6 +98,7 @@ impl Device {
                 self.marked(conversation, Marker { member: stamp.member, message, read });
             }
             EntryBody::Directory(event) => self.take_directory(event, stamp.lsn),
+            EntryBody::Imported(imported) => self.take_imported(&imported, stamp.lsn),
         }
     }
 
@@ -143,6 +144,7 @@ impl Device {
         match document.kind {
             DocumentKind::Segment => row.open_segment = row.open_segment.max(document.number),
             DocumentKind::Card => row.open_card = row.open_card.max(document.number),
+            DocumentKind::Imported => {}
         }
     }
 
@@ -166,7 +168,8 @@ impl Device {
         let own = self.meta.member == Some(marker.member);
         let row = self.conversation_row(conversation);
         let known = row.markers.binary_search_by_key(&marker.member, |known| known.member);
-        let newer = known.map_or(true, |at| row.markers[at].read < marker.read);
+        let place = |marker: &Marker| (marker.read, marker.message);
+        let newer = known.map_or(true, |at| place(&row.markers[at]) < place(&marker));
         match known {
             Ok(at) if newer => row.markers[at] = marker,
             Ok(_) => {}
@@ -241,6 +244,11 @@ impl Device {
                     _ => {}
                 }
                 self.pending.conversations.insert(conversation);
+                if let DirectoryEvent::ImportUndone { document, .. } = event
+                    && !self.planted.is(ClientBug::UndoneKept)
+                {
+                    self.import_gone(document);
+                }
             }
             self.notice(Notice::ConversationChanged(conversation));
             return;
@@ -279,8 +287,8 @@ impl Device {
         self.conversations.remove(&conversation);
         self.backfills.remove(&conversation);
         self.stale.remove(&conversation);
-        let range = DocumentId::segment(conversation, 0)..=DocumentId::card(conversation, u32::MAX);
-        let documents: Vec<_> = self.documents.range(range).map(|(id, _)| *id).collect();
+        self.wanted.retain(|document| document.conversation != conversation);
+        let documents: Vec<_> = self.documents.range(DocumentId::all_of(conversation)).map(|(id, _)| *id).collect();
         for document in documents {
             self.documents.remove(&document);
             self.replicas.remove(&document);

@@ -3,7 +3,7 @@
 use lockstep_protocol::cursor::Cursor;
 use lockstep_protocol::entry::{Entry, EntryBody};
 use lockstep_protocol::frame::{CatalogueConversation, Grant, Outcome, Tag, Team};
-use lockstep_protocol::id::{ConversationId, DocumentId, Lsn};
+use lockstep_protocol::id::{ConversationId, DocumentId, DocumentKind, Lsn};
 use lockstep_protocol::refusal::Refusal;
 
 use crate::backfill::{READS_MAX, WholeSnapshot};
@@ -36,7 +36,8 @@ pub(crate) enum Job {
     Replace { tag: Tag, snapshot: Box<WholeSnapshot> },
     /// All documents of a Fetch came and are replaced.
     Fetched { tag: Tag, before: Option<u32> },
-    /// An open view begins with an older segment than before: it and those after it are loaded.
+    /// An open view begins with an older segment than before: it and those after it are loaded. Of imported segments
+    /// that one.
     Show(DocumentId),
 }
 
@@ -141,6 +142,7 @@ impl Device {
             Job::Replace { snapshot, .. } => Some(snapshot.document).filter(absent),
             Job::Fetched { tag, before } => self.unanswered(*tag, *before).into_iter().find(absent),
             Job::Show(segment) if !self.shows(*segment) => None,
+            Job::Show(imported) if imported.kind == DocumentKind::Imported => Some(*imported).filter(absent),
             Job::Show(segment) => self.absent_from(segment.conversation, segment.number),
         }
     }
@@ -198,10 +200,11 @@ impl Device {
     /// The rows of a document cannot be read: they are deleted, and the hub is asked for it. What waits in the outbox
     /// is written again under a new chain.
     fn lose_rows(&mut self, document: DocumentId) {
-        if self.documents.remove(&document).is_none() {
-            return;
-        }
+        let Some(row) = self.documents.remove(&document) else { return };
         self.write(Write::DocumentGone(document));
+        if let Some(digest) = row.listed {
+            return self.import_listed(document, digest);
+        }
         self.document(document);
         if self.conversations.get(&document.conversation).is_some_and(|row| !row.lost) {
             self.backfill_document(document);
@@ -214,6 +217,6 @@ impl Device {
 fn entry_document(entry: &Entry) -> Option<DocumentId> {
     match &entry.body {
         EntryBody::Fact(_) | EntryBody::Resolved { .. } | EntryBody::Delivered { .. } => entry.body.document(),
-        EntryBody::Opened { .. } | EntryBody::Marked { .. } | EntryBody::Directory(_) => None,
+        EntryBody::Opened { .. } | EntryBody::Marked { .. } | EntryBody::Directory(_) | EntryBody::Imported(_) => None,
     }
 }

@@ -20,6 +20,7 @@ mod catalogue;
 pub mod device;
 pub mod effect;
 mod entries;
+mod imported;
 pub mod input;
 mod job;
 mod lease;

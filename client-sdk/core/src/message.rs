@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_protocol::entry::{Delivery, EntryBody, Resolution, Verdict};
 use lockstep_protocol::fact::{Direction, Fact, Message};
-use lockstep_protocol::id::{Lsn, MemberId, MessageId};
+use lockstep_protocol::id::{DocumentKind, Lsn, MemberId, MessageId};
 
 use crate::replica::Replica;
 use crate::row::{FactRow, OutboxRow, ResolveRow};
@@ -85,6 +85,9 @@ pub fn messages(replicas: &[&Replica], pending: &[&OutboxRow], resolves: &[&Reso
 
 fn state(message: &Message, stamped: Option<&FactRow>, resolution: Option<Resolution>) -> MessageState {
     let Some(row) = stamped else { return MessageState::Pending };
+    if row.placed.document.kind == DocumentKind::Imported {
+        return MessageState::Imported;
+    }
     match (row.stamp.verdict, resolution) {
         (Verdict::Held(_), Some(Resolution::Send)) => MessageState::SentAnyway,
         (Verdict::Held(_), Some(Resolution::Discard)) => MessageState::Discarded,

@@ -6,7 +6,7 @@ use lockstep_protocol::codec;
 use lockstep_protocol::entry::{EntryBody, Stamp};
 use lockstep_protocol::fact::{Fact, KeyId};
 use lockstep_protocol::frame::{DeviceFrame, OfferedEntry, Outcome};
-use lockstep_protocol::id::{ConversationId, DocumentId, Epoch, Lsn, MessageId};
+use lockstep_protocol::id::{ConversationId, DocumentId, DocumentKind, Epoch, Lsn, MessageId};
 use lockstep_protocol::limits::OFFER_ENTRIES_MAX;
 use lockstep_protocol::refusal::{RefusalClass, RefusalCode};
 
@@ -126,7 +126,8 @@ impl Device {
 
     /// Makes offers of everything stamped in `old` that `new` lacks, by key: the hub may have it under another hash.
     pub(crate) fn offer_lost(&mut self, old: &Replica, new: Option<&Replica>) {
-        if self.bug(ClientBug::OfferForgotten) {
+        // An imported segment has no entries to offer: whoever imported it does so again.
+        if self.bug(ClientBug::OfferForgotten) || old.document().kind == DocumentKind::Imported {
             return;
         }
         let keys: BTreeSet<KeyId> = new.into_iter().flat_map(Replica::facts).map(key).collect();
@@ -166,8 +167,8 @@ impl Device {
 
     /// Queues the documents of a lost conversation.
     pub(crate) fn queue_lost(&mut self, conversation: ConversationId) {
-        let range = DocumentId::segment(conversation, 0)..=DocumentId::card(conversation, u32::MAX);
-        let documents: Vec<_> = self.documents.range(range).map(|(id, _)| *id).collect();
+        self.wanted.retain(|document| document.conversation != conversation);
+        let documents: Vec<_> = self.documents.range(DocumentId::all_of(conversation)).map(|(id, _)| *id).collect();
         if documents.is_empty() {
             self.conversations.remove(&conversation);
             self.write(Write::Forget(conversation));
@@ -187,8 +188,7 @@ impl Device {
             self.offer_lost(&loaded.replica, None);
         }
         self.write(Write::DocumentGone(document));
-        let range = DocumentId::segment(conversation, 0)..=DocumentId::card(conversation, u32::MAX);
-        if self.documents.range(range).next().is_none() {
+        if self.documents.range(DocumentId::all_of(conversation)).next().is_none() {
             self.conversations.remove(&conversation);
             self.write(Write::Forget(conversation));
         }

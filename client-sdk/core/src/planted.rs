@@ -37,6 +37,8 @@ pub enum ClientBug {
     OldGrantBelieved,
     /// Entries that do not begin at the cursor are taken.
     EntriesOverHole,
+    /// An import that was taken back is kept.
+    UndoneKept,
 }
 
 impl ClientBug {
@@ -58,6 +60,7 @@ impl ClientBug {
         Self::SnapshotDropsLiveFacts,
         Self::OldGrantBelieved,
         Self::EntriesOverHole,
+        Self::UndoneKept,
     ];
 }
 

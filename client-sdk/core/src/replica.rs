@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lockstep_protocol::change::{ChainHead, derive};
 use lockstep_protocol::entry::{EntryBody, Resolution, Verdict};
 use lockstep_protocol::fact::{Direction, Fact};
-use lockstep_protocol::id::{ActorId, ChangeHash, DocumentId, Epoch, HashPrefix, Lsn, MessageId};
+use lockstep_protocol::id::{ActorId, ChangeHash, DocumentId, DocumentKind, Epoch, HashPrefix, Lsn, MessageId};
 use lockstep_protocol::snapshot::DocumentDigest;
 
 use crate::input::ChainFact;
@@ -95,7 +95,12 @@ impl Replica {
             self.differs |= head.hash.prefix() != placed.hash;
             held.hash = Some(head.hash);
             toggle_parked(&mut self.digest, &held.row);
-            self.digest.toggle_fact(&head.hash, &held.row.stamp.mac);
+            match self.document.kind {
+                DocumentKind::Imported => self.digest.add_imported(&head.hash),
+                DocumentKind::Segment | DocumentKind::Card => {
+                    self.digest.toggle_fact(&head.hash, &held.row.stamp.mac);
+                }
+            }
             self.chains.insert(actor, head);
         }
     }
@@ -223,9 +228,12 @@ impl Replica {
         changes.map(|((actor, seq), (_, fact))| ChainFact { actor, seq, fact: fact.clone() }).collect()
     }
 
-    /// The newest accepted reply, in order of acceptance. `generation` ranks epochs.
+    /// The newest accepted reply, in order of acceptance. `generation` ranks epochs. Imported replies do not count.
     #[must_use]
     pub fn newest_reply(&self, generation: impl Fn(&Epoch) -> u32) -> Option<AcceptedReply> {
+        if self.document.kind == DocumentKind::Imported {
+            return None;
+        }
         let facts = self.facts.values().filter_map(|held| accepted_by_fact(&held.row));
         let events = self.events.values().filter_map(accepted_by_event);
         let all = facts.chain(events);

@@ -168,7 +168,7 @@ impl Device {
         let unknown = refusal.known() == Some(RefusalCode::DocumentUnknown);
         let row = self.conversation_row(document.conversation);
         let number = match document.kind {
-            DocumentKind::Segment => &mut row.open_segment,
+            DocumentKind::Segment | DocumentKind::Imported => &mut row.open_segment,
             DocumentKind::Card => &mut row.open_card,
         };
         *number = if unknown { open.number } else { (*number).max(open.number) };
@@ -203,7 +203,7 @@ impl Device {
     pub(crate) fn open_document(&self, conversation: ConversationId, kind: DocumentKind) -> DocumentId {
         let row = self.conversations.get(&conversation);
         let number = row.map_or(0, |row| match kind {
-            DocumentKind::Segment => row.open_segment,
+            DocumentKind::Segment | DocumentKind::Imported => row.open_segment,
             DocumentKind::Card => row.open_card,
         });
         DocumentId { conversation, kind, number }
@@ -326,8 +326,7 @@ impl Device {
     /// Whether a stamped fact in memory is the same as a pending one.
     fn stands(&self, row: &OutboxRow) -> bool {
         let conversation = row.document.conversation;
-        let range = DocumentId::segment(conversation, 0)..=DocumentId::card(conversation, u32::MAX);
-        let mut replicas = self.replicas.range(range);
+        let mut replicas = self.replicas.range(DocumentId::all_of(conversation));
         replicas.any(|(_, loaded)| loaded.replica.facts().any(|held| held.row.placed.fact == row.fact))
     }
 

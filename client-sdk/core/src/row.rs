@@ -98,7 +98,7 @@ pub struct ConversationRow {
     /// Its newest entry, for sorting by recency.
     #[n(3)]
     pub newest: Lsn,
-    /// What the directory says of it is as of here, or newer.
+    /// What the directory says of it, and which imported segments it has, is as of here, or newer.
     #[n(4)]
     pub described: Lsn,
     /// Read positions, in ascending order of member.
@@ -127,6 +127,10 @@ pub struct DocumentRow {
     /// The newest accepted reply in it.
     #[n(3)]
     pub newest_reply: Option<AcceptedReply>,
+    /// Of an imported segment: its digest at the hub. The device holds it once `digest` is the same, and asks for it
+    /// only when somebody wants to see it.
+    #[n(4)]
+    pub listed: Option<DocumentDigest>,
 }
 
 /// This device's current chain in a document.
@@ -202,7 +206,11 @@ impl EventKey {
         match body {
             EntryBody::Resolved { message, resolution, .. } => Some(Self::Resolved(*message, *resolution)),
             EntryBody::Delivered { message, delivery, .. } => Some(Self::Delivered(*message, *delivery)),
-            EntryBody::Fact(_) | EntryBody::Opened { .. } | EntryBody::Marked { .. } | EntryBody::Directory(_) => None,
+            EntryBody::Fact(_)
+            | EntryBody::Opened { .. }
+            | EntryBody::Marked { .. }
+            | EntryBody::Directory(_)
+            | EntryBody::Imported(_) => None,
         }
     }
 

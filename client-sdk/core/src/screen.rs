@@ -34,6 +34,8 @@ struct Touched {
 struct OpenView {
     /// The oldest segment shown.
     oldest: u32,
+    /// The oldest imported segment shown; those are older than every segment.
+    imported: Option<u32>,
     shown: BTreeMap<MessageId, MessageView>,
     card: (Vec<(String, String)>, Vec<String>),
     live: BTreeMap<DocumentId, Live>,
@@ -76,6 +78,7 @@ impl Device {
         self.screen.views.get(&document.conversation).is_some_and(|view| match document.kind {
             DocumentKind::Segment => document.number >= view.oldest,
             DocumentKind::Card => true,
+            DocumentKind::Imported => view.imported.is_some_and(|oldest| document.number >= oldest),
         })
     }
 
@@ -107,7 +110,13 @@ impl Device {
 
     pub(crate) fn open_view(&mut self, conversation: ConversationId) {
         let oldest = self.oldest_shown(conversation);
-        let view = OpenView { oldest, shown: BTreeMap::new(), card: Default::default(), live: BTreeMap::new() };
+        let view = OpenView {
+            oldest,
+            imported: None,
+            shown: BTreeMap::new(),
+            card: Default::default(),
+            live: BTreeMap::new(),
+        };
         self.screen.views.entry(conversation).or_insert(view).oldest = oldest;
         let shown: BTreeMap<_, _> =
             self.view_messages(conversation).into_iter().map(|message| (message.id, message)).collect();
@@ -128,6 +137,7 @@ impl Device {
     }
 
     pub(crate) fn close_view(&mut self, conversation: ConversationId) {
+        self.wanted.retain(|document| document.conversation != conversation);
         self.screen.touched.remove(&conversation);
         if let Some(view) = self.screen.views.remove(&conversation) {
             for document in view.live.into_keys() {
@@ -137,33 +147,85 @@ impl Device {
         }
     }
 
-    /// The next older segment of an open view that is held here.
+    /// The next older document of an open view: a segment that is held here; before the first of them, an imported
+    /// segment, held or not.
     pub(crate) fn next_older(&self, conversation: ConversationId) -> Option<DocumentId> {
-        let oldest = self.screen.views.get(&conversation)?.oldest;
-        let older = DocumentId::segment(conversation, 0)..DocumentId::segment(conversation, oldest);
-        self.documents.range(older).next_back().map(|(id, _)| *id)
+        let view = self.screen.views.get(&conversation)?;
+        let older = DocumentId::segment(conversation, 0)..DocumentId::segment(conversation, view.oldest);
+        let segment = self.documents.range(older).next_back().map(|(id, _)| *id);
+        if segment.is_some() || (view.oldest > 0 && self.backfills.contains_key(&conversation)) {
+            return segment;
+        }
+        let end = DocumentId::imported(conversation, view.imported.unwrap_or(u32::MAX));
+        self.documents.range(DocumentId::imported(conversation, 0)..end).next_back().map(|(id, _)| *id)
     }
 
     /// Shows one older segment. What is not held here yet comes with the conversation's backfill, which an open view
-    /// puts first.
+    /// puts first; an imported segment is asked for now.
     pub(crate) fn show_older(&mut self, conversation: ConversationId) {
         let next = self.next_older(conversation);
-        if let Some(view) = self.screen.views.get_mut(&conversation) {
-            let number = next.map(|document| document.number);
-            view.oldest = number.unwrap_or_else(|| view.oldest.saturating_sub(1));
-            let document = DocumentId::segment(conversation, view.oldest);
-            self.touch(document, None);
+        let Some(view) = self.screen.views.get_mut(&conversation) else { return };
+        match next {
+            Some(document) if document.kind == DocumentKind::Imported => {
+                (view.oldest, view.imported) = (0, Some(document.number));
+                self.want(document);
+                self.touch(document, None);
+            }
+            Some(document) => view.oldest = document.number,
+            None => view.oldest = view.oldest.saturating_sub(1),
+        }
+        if let Some(view) = self.screen.views.get(&conversation) {
+            self.touch(DocumentId::segment(conversation, view.oldest), None);
         }
     }
 
-    fn shown_replicas(&self, conversation: ConversationId, oldest: u32) -> Vec<&Replica> {
-        let segments = DocumentId::segment(conversation, oldest)..=DocumentId::segment(conversation, u32::MAX);
-        self.replicas.range(segments).map(|(_, loaded)| &loaded.replica).collect()
+    /// Whether an open view could show more than it does: [`Act::ShowOlder`](crate::input::Act::ShowOlder) would.
+    #[must_use]
+    pub fn has_older(&self, conversation: ConversationId) -> bool {
+        let waits = self.screen.views.contains_key(&conversation) && self.backfills.contains_key(&conversation);
+        waits || self.next_older(conversation).is_some()
+    }
+
+    /// An open view without any message goes back in time by itself: a conversation that was only imported shows its
+    /// newest imported segment.
+    pub(crate) fn reach_back(&mut self) {
+        let mut loads = false;
+        for conversation in self.screen.views.keys().copied().collect::<Vec<_>>() {
+            while self.shows_nothing(conversation)
+                && let Some(next) = self.next_older(conversation)
+            {
+                self.show_older(conversation);
+                if self.absent(next) {
+                    self.jobs.push_back(Job::Show(next));
+                    loads = true;
+                }
+            }
+        }
+        if loads {
+            self.run_jobs();
+        }
+    }
+
+    /// Whether an open view has no message, and nothing is on its way that may bring one.
+    fn shows_nothing(&self, conversation: ConversationId) -> bool {
+        let is_empty = self.screen.views.get(&conversation).is_some_and(|view| view.shown.is_empty());
+        is_empty
+            && self.jobs.is_empty()
+            && !self.backfills.contains_key(&conversation)
+            && !self.wanted.iter().any(|document| document.conversation == conversation)
+            && self.view_messages(conversation).is_empty()
+    }
+
+    fn shown_replicas(&self, view: &OpenView, conversation: ConversationId) -> Vec<&Replica> {
+        let segments = DocumentId::segment(conversation, view.oldest)..=DocumentId::segment(conversation, u32::MAX);
+        let imported = DocumentId::imported(conversation, view.imported.unwrap_or(u32::MAX));
+        let imported = self.replicas.range(imported..=DocumentId::imported(conversation, u32::MAX));
+        self.replicas.range(segments).chain(imported).map(|(_, loaded)| &loaded.replica).collect()
     }
 
     fn view_messages(&self, conversation: ConversationId) -> Vec<MessageView> {
         let Some(view) = self.screen.views.get(&conversation) else { return Vec::new() };
-        let replicas = self.shown_replicas(conversation, view.oldest);
+        let replicas = self.shown_replicas(view, conversation);
         let pending: Vec<_> = self.outbox.of_conversation(conversation).collect();
         let resolves: Vec<_> = self.resolves.values().map(|(row, _)| row).collect();
         crate::message::messages(&replicas, &pending, &resolves)
@@ -185,7 +247,7 @@ impl Device {
             changes.extend(view.shown.keys().map(|id| (*id, None)));
             changes.extend(self.view_messages(conversation).into_iter().map(|message| (message.id, Some(message))));
         }
-        let replicas = self.shown_replicas(conversation, view.oldest);
+        let replicas = self.shown_replicas(view, conversation);
         for id in &touched.messages {
             changes.entry(*id).or_insert_with(|| {
                 let resolves = self.resolves.values().map(|(row, _)| row);
@@ -276,6 +338,14 @@ impl Device {
             Apply::Build { job, document, facts, heads }
         };
         self.out.push(Effect::Apply(apply));
+    }
+
+    /// The materialised document is that of a segment that is gone.
+    pub(crate) fn drop_live(&mut self, document: DocumentId) {
+        let view = self.screen.views.get_mut(&document.conversation);
+        if view.is_some_and(|view| view.live.remove(&document).is_some()) {
+            self.out.push(Effect::Apply(Apply::Drop { document }));
+        }
     }
 
     /// A worker built or extended a materialised document, or could not: then it is built anew, once.

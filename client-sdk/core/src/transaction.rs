@@ -81,7 +81,8 @@ impl Device {
     /// The row of a document, made if there is none: then the store holds nothing of it, and nothing is to be loaded.
     pub(crate) fn document(&mut self, document: DocumentId) -> &mut DocumentRow {
         let ticket = self.ticket();
-        let new = DocumentRow { document, digest: DocumentDigest::default(), own: None, newest_reply: None };
+        let new =
+            DocumentRow { document, digest: DocumentDigest::default(), own: None, newest_reply: None, listed: None };
         self.pending.documents.insert(document);
         self.documents.entry(document).or_insert_with(|| {
             let loaded = Loaded { replica: Replica::empty(document), ticket, used: self.uses };
@@ -145,7 +146,7 @@ impl Device {
         row.newest_reply = row.newest_reply.max(Some(reply));
     }
 
-    fn newest(&mut self, conversation: ConversationId, lsn: Lsn) {
+    pub(crate) fn newest(&mut self, conversation: ConversationId, lsn: Lsn) {
         if let Some(row) = self.conversations.get_mut(&conversation)
             && row.newest < lsn
         {

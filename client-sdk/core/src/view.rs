@@ -20,6 +20,8 @@ pub enum MessageState {
     SentAnyway,
     /// A held reply that its author will never send.
     Discarded,
+    /// Taken in from elsewhere: it happened before, or outside of, this hub.
+    Imported,
 }
 
 /// A message as it is to be shown.

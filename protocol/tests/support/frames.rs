@@ -4,7 +4,8 @@ use lockstep_protocol::codec;
 use lockstep_protocol::cursor::{Cursor, CursorTag};
 use lockstep_protocol::directory::{CollisionPolicy, Conversation, Device, DirectoryEvent, Member, Policy, Role};
 use lockstep_protocol::entry::{
-    Collision, CollisionCause, Delivery, Entry, EntryBody, Mac, Opening, Origin, PlacedFact, Resolution, Stamp, Verdict,
+    Collision, CollisionCause, Delivery, Entry, EntryBody, Imported, Mac, Opening, Origin, PlacedFact, Resolution,
+    Stamp, Verdict,
 };
 use lockstep_protocol::fact::{Direction, Fact, Media, Message};
 use lockstep_protocol::frame::{
@@ -79,6 +80,7 @@ any_struct! {
     Origin { epoch, lsn }
     PlacedFact { document, actor, seq, hash, fact, opening, origin }
     Entry { stamp, body }
+    Imported { document, import, facts, messages, first, last, digest }
     Media { hash, media_type, name, size }
     Message { id, by, dir, kind, body, seen, re, media, src }
     Hello { version, device, proof, cursor, witness, capabilities }
@@ -128,6 +130,7 @@ any_enum! {
         |s| Self::ConversationOpened(s.any()),
         |s| Self::Assigned { conversation: s.any(), member: s.any() },
         |s| Self::Unassigned { conversation: s.any(), member: s.any() },
+        |s| Self::ImportUndone { document: s.any(), import: s.any() },
     }
     EntryBody {
         |s| Self::Fact(s.any()),
@@ -136,6 +139,7 @@ any_enum! {
         |s| Self::Delivered { document: s.any(), message: s.any(), delivery: s.any() },
         |s| Self::Marked { conversation: s.any(), message: s.any(), read: s.any() },
         |s| Self::Directory(s.any()),
+        |s| Self::Imported(s.any()),
     }
     Command {
         |s| Self::MemberAdd(s.any()),
@@ -198,7 +202,7 @@ impl Any for Push {
 impl Any for Fetch {
     fn any(source: &mut Source<'_>) -> Self {
         let limit = source.number(u64::from(limits::FETCH_SEGMENTS_MAX)).max(1) as u32;
-        Self { tag: source.any(), conversation: source.any(), before: source.any(), limit }
+        Self { tag: source.any(), conversation: source.any(), before: source.any(), limit, imported: source.any() }
     }
 }
 

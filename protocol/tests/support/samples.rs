@@ -4,7 +4,8 @@ use lockstep_protocol::cursor::{Cursor, CursorTag};
 use lockstep_protocol::directory::{CollisionPolicy, Conversation, Device, DirectoryEvent, Member, Policy, Role};
 use lockstep_protocol::document::ChainFact;
 use lockstep_protocol::entry::{
-    Collision, CollisionCause, Delivery, Entry, EntryBody, Mac, Opening, Origin, PlacedFact, Resolution, Stamp, Verdict,
+    Collision, CollisionCause, Delivery, Entry, EntryBody, Imported, Mac, Opening, Origin, PlacedFact, Resolution,
+    Stamp, Verdict,
 };
 use lockstep_protocol::fact::{Direction, Fact, Media, Message};
 use lockstep_protocol::frame::{
@@ -13,8 +14,8 @@ use lockstep_protocol::frame::{
     Welcome,
 };
 use lockstep_protocol::id::{
-    ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, Epoch, FactId, HashPrefix, HubId, InviteCode, Lsn,
-    MediaHash, MemberId, MessageId, Nonce, PinnedKeyHash, PublicKey, Signature,
+    ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, Epoch, FactId, HashPrefix, HubId, ImportId,
+    InviteCode, Lsn, MediaHash, MemberId, MessageId, Nonce, PinnedKeyHash, PublicKey, Signature,
 };
 use lockstep_protocol::limits;
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
@@ -31,6 +32,8 @@ pub(crate) const CODE: InviteCode = InviteCode(sequence(0xd0));
 const DEVICE: DeviceId = DeviceId(sequence(0x20));
 const SEGMENT: DocumentId = DocumentId::segment(CONVERSATION, 3);
 const CARD: DocumentId = DocumentId::card(CONVERSATION, 0);
+pub(crate) const IMPORT: ImportId = ImportId(sequence(0x38));
+pub(crate) const IMPORTED: DocumentId = DocumentId::imported(CONVERSATION, 2);
 
 /// `N` bytes that count up.
 pub(crate) const fn sequence<const N: usize>(first: u8) -> [u8; N] {
@@ -85,7 +88,7 @@ fn full_message(number: u8) -> Message {
 /// Chains of facts in one document: name, actor, facts from seq 1.
 pub(crate) fn chains(kind: DocumentKind) -> Vec<(&'static str, ActorId, Vec<Fact>)> {
     match kind {
-        DocumentKind::Segment => vec![
+        DocumentKind::Segment | DocumentKind::Imported => vec![
             (
                 "messages",
                 ActorId(sequence(0x10)),
@@ -198,6 +201,36 @@ fn conversation(service: Option<MemberId>, assigned: &[u32]) -> Conversation {
     }
 }
 
+fn imported() -> Imported {
+    Imported {
+        document: IMPORTED,
+        import: IMPORT,
+        facts: 500,
+        messages: 384,
+        first: Some(message_id(1)),
+        last: Some(message_id(200)),
+        digest: DocumentDigest(sequence(0x55)),
+    }
+}
+
+/// Facts as an import brings them: foreign authors, sources, an edit, a reaction, a retraction.
+pub(crate) fn import_facts() -> Vec<Fact> {
+    let from = |by, dir, number, body| Message {
+        by: MemberId(by),
+        dir,
+        src: Some(format!("chat.txt#{number}")),
+        ..message(number, body)
+    };
+    vec![
+        Fact::Message(from(0, Direction::In, 1, "ราคาเท่าไหร่ครับ")),
+        Fact::Reaction { message: message_id(1), by: MemberId(13), id: fact_id(5), emoji: "👍".into() },
+        Fact::Message(Message { re: Some(message_id(1)), ..from(12, Direction::Out, 2, "250 baht") }),
+        Fact::Edit { message: message_id(2), id: fact_id(6), body: "240 baht".into() },
+        Fact::Message(Message { media: full_message(0).media, ..from(0, Direction::In, 3, "") }),
+        Fact::Retraction { message: message_id(3), id: fact_id(7), reason: String::new() },
+    ]
+}
+
 /// Every kind of entry.
 pub(crate) fn entries() -> Vec<(&'static str, Entry)> {
     let accepted = |lsn, body| Entry { stamp: stamp(lsn, Verdict::Accepted), body };
@@ -304,6 +337,12 @@ pub(crate) fn entries() -> Vec<(&'static str, Entry)> {
         ("conversation-opened", event(DirectoryEvent::ConversationOpened(conversation(Some(MemberId(90)), &[12, 13])))),
         ("assigned", event(DirectoryEvent::Assigned { conversation: CONVERSATION, member: MemberId(12) })),
         ("unassigned", event(DirectoryEvent::Unassigned { conversation: CONVERSATION, member: MemberId(12) })),
+        ("import-undone", event(DirectoryEvent::ImportUndone { document: IMPORTED, import: IMPORT })),
+        ("imported", accepted(31, EntryBody::Imported(imported()))),
+        (
+            "imported-no-messages",
+            accepted(32, EntryBody::Imported(Imported { messages: 0, first: None, last: None, ..imported() })),
+        ),
     ]
 }
 
@@ -339,7 +378,7 @@ pub(crate) fn device_frames() -> Vec<(&'static str, DeviceFrame)> {
         stamp,
         body,
     });
-    let fetch = |before, limit| DeviceFrame::Fetch(Fetch { tag: 80, conversation: CONVERSATION, before, limit });
+    let fetch = |before, limit| Fetch { tag: 80, conversation: CONVERSATION, before, limit, imported: false };
     let command = |command| DeviceFrame::Command { tag: 81, command };
     vec![
         ("hello-fresh", DeviceFrame::Hello(hello.clone())),
@@ -363,8 +402,9 @@ pub(crate) fn device_frames() -> Vec<(&'static str, DeviceFrame)> {
         ("resolve-discard", resolve(Resolution::Discard, None)),
         ("offer", DeviceFrame::Offer { tag: 79, entries: offered.collect() }),
         ("offer-empty", DeviceFrame::Offer { tag: 79, entries: Vec::new() }),
-        ("fetch-newest", fetch(None, 1)),
-        ("fetch-older", fetch(Some(12), limits::FETCH_SEGMENTS_MAX)),
+        ("fetch-newest", DeviceFrame::Fetch(fetch(None, 1))),
+        ("fetch-older", DeviceFrame::Fetch(fetch(Some(12), limits::FETCH_SEGMENTS_MAX))),
+        ("fetch-imported", DeviceFrame::Fetch(Fetch { imported: true, ..fetch(Some(3), 1) })),
         ("command-member-add", command(Command::MemberAdd(member(Role::Owner)))),
         ("command-member-role", command(Command::MemberRole { member: MemberId(12), role: Role::Auditor })),
         ("command-member-remove", command(Command::MemberRemove { member: MemberId(12) })),
@@ -420,6 +460,7 @@ fn catalogue_conversation() -> CatalogueConversation {
         documents: vec![
             CatalogueDocument { document: SEGMENT, digest: DocumentDigest(sequence(0x55)) },
             CatalogueDocument { document: CARD, digest: DocumentDigest::default() },
+            CatalogueDocument { document: IMPORTED, digest: DocumentDigest(sequence(0x57)) },
         ],
     }
 }
@@ -508,7 +549,7 @@ pub(crate) fn hub_frames() -> Vec<(&'static str, HubFrame)> {
                 conversations: vec![CatalogueConversation {
                     conversation: conversation(None, &[]),
                     markers: Vec::new(),
-                    documents: Vec::new(),
+                    documents: vec![CatalogueDocument { document: IMPORTED, digest: DocumentDigest(sequence(0x57)) }],
                     ..catalogue_conversation()
                 }],
                 team: None,
@@ -552,7 +593,24 @@ pub(crate) fn hub_frames() -> Vec<(&'static str, HubFrame)> {
                 ..snapshot.clone()
             }),
         ),
-        ("snapshot-empty", HubFrame::Snapshot(Snapshot { document: CARD, ..snapshot })),
+        ("snapshot-empty", HubFrame::Snapshot(Snapshot { document: CARD, ..snapshot.clone() })),
+        (
+            "snapshot-imported",
+            HubFrame::Snapshot(Snapshot {
+                document: IMPORTED,
+                bytes: sequence::<32>(0).to_vec(),
+                table: Table {
+                    epochs: vec![EPOCH],
+                    facts: Vec::new(),
+                    events: vec![TableEvent {
+                        epoch: 0,
+                        stamp: stamp(31, Verdict::Accepted),
+                        body: EntryBody::Imported(imported()),
+                    }],
+                },
+                ..snapshot
+            }),
+        ),
         (
             "ack-push",
             ack(vec![

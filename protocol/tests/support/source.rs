@@ -5,7 +5,7 @@
 use lockstep_protocol::fact::{Direction, Fact, Media, Message};
 use lockstep_protocol::id::{
     ActorId, ChangeHash, ConversationId, DeviceId, DocumentId, DocumentKind, Epoch, FactId, HashPrefix, HubId,
-    InviteCode, Lsn, MediaHash, MemberId, MessageId, Nonce, PinnedKeyHash, PublicKey, Signature,
+    ImportId, InviteCode, Lsn, MediaHash, MemberId, MessageId, Nonce, PinnedKeyHash, PublicKey, Signature,
 };
 use lockstep_protocol::limits;
 
@@ -272,7 +272,7 @@ macro_rules! any_bytes {
     };
 }
 any_bytes!(ActorId ChangeHash ConversationId DeviceId Epoch FactId HashPrefix HubId InviteCode MediaHash MessageId);
-any_bytes!(Nonce PinnedKeyHash PublicKey Signature);
+any_bytes!(ImportId Nonce PinnedKeyHash PublicKey Signature);
 
 impl Any for Lsn {
     fn any(source: &mut Source<'_>) -> Self {
@@ -288,7 +288,7 @@ impl Any for MemberId {
 
 impl Any for DocumentId {
     fn any(source: &mut Source<'_>) -> Self {
-        let kind = *source.pick(&[DocumentKind::Segment, DocumentKind::Card]);
+        let kind = *source.pick(&[DocumentKind::Segment, DocumentKind::Card, DocumentKind::Imported]);
         Self { conversation: source.any(), kind, number: source.any() }
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 const SOURCES: &[&str] = &[
-    include_str!("../../src/frame.rs"),
+    include_str!("../../src/frame/device.rs"),
+    include_str!("../../src/frame/hub.rs"),
     include_str!("../../src/refusal.rs"),
     include_str!("../../src/entry.rs"),
     include_str!("../../src/cursor.rs"),

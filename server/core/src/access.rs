@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lockstep_protocol::directory::{Conversation, Device, DirectoryEvent, Member, Policy, Role};
-use lockstep_protocol::id::{ConversationId, DeviceId, MemberId};
+use lockstep_protocol::id::{ConversationId, DeviceId, DocumentId, ImportId, MemberId};
 
 /// Members, devices and policy as of some point of the log.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +38,8 @@ impl Directory {
             DirectoryEvent::PolicyChanged(policy) => self.policy = *policy,
             DirectoryEvent::ConversationOpened(_)
             | DirectoryEvent::Assigned { .. }
-            | DirectoryEvent::Unassigned { .. } => {}
+            | DirectoryEvent::Unassigned { .. }
+            | DirectoryEvent::ImportUndone { .. } => {}
         }
     }
 
@@ -160,6 +161,7 @@ pub(crate) fn losses<'a>(
         Role(MemberId),
         Device(DeviceId),
         Assignment(ConversationId, MemberId),
+        Import(DocumentId, ImportId),
         Policy,
     }
     let mut newest: BTreeMap<Subject, (usize, DirectoryEvent)> = BTreeMap::new();
@@ -175,6 +177,8 @@ pub(crate) fn losses<'a>(
             DirectoryEvent::Assigned { conversation, member } | DirectoryEvent::Unassigned { conversation, member } => {
                 Subject::Assignment(*conversation, *member)
             }
+            // Whether the restored store holds it is seen when its conversation is read.
+            DirectoryEvent::ImportUndone { document, import } => Subject::Import(*document, *import),
             DirectoryEvent::PolicyChanged(_) => Subject::Policy,
             _ => continue,
         };

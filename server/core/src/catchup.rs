@@ -252,12 +252,16 @@ impl Hub {
             return unknown(self, effects, RefusalCode::ConversationUnknown);
         }
         let Some(row) = slot.row() else { return };
-        let below = fetch.before.map_or(row.open_segment + 1, |before| before.min(row.open_segment + 1));
+        let (kind, end) = match fetch.imported {
+            false => (DocumentKind::Segment, row.open_segment + 1),
+            true => (DocumentKind::Imported, row.imported),
+        };
+        let below = fetch.before.map_or(end, |before| before.min(end));
         let lowest = below.saturating_sub(fetch.limit);
-        let cards = if fetch.before.is_none() { 0..row.open_card + 1 } else { 0..0 };
+        let cards = if fetch.before.is_none() && !fetch.imported { 0..row.open_card + 1 } else { 0..0 };
         let documents = (lowest..below)
             .rev()
-            .map(|number| DocumentId::segment(fetch.conversation, number))
+            .map(|number| DocumentId { conversation: fetch.conversation, kind, number })
             .chain(cards.map(|number| DocumentId::card(fetch.conversation, number)))
             .collect();
         let Some(open) = self.open_mut(id) else { return };
@@ -276,12 +280,14 @@ impl Hub {
         self.pump_fetch(id, effects);
     }
 
-    /// The answer to a Fetch begins with what the directory says of the conversation, as it is durable.
+    /// The answer to a Fetch begins with what the directory says of the conversation, as it is durable, and with the
+    /// imported segments that there are: nothing else tells a device of those that came before it saw the conversation.
     pub(crate) fn listing_read(
         &mut self,
         id: SessionId,
         conversation: ConversationId,
         row: Option<ConversationRow>,
+        imported: Vec<CatalogueDocument>,
         effects: &mut Vec<Effect>,
     ) {
         let sees = self.conversations.get(&conversation).is_some_and(|slot| self.seeing_member(slot, id).is_some());
@@ -294,7 +300,7 @@ impl Hub {
         let tag = job.tag;
         match row.filter(|_| sees) {
             Some(row) => {
-                let conversations = vec![listed(&row, Vec::new())];
+                let conversations = vec![listed(&row, imported)];
                 let frame = Catalogue { tag: Some(tag), page: 0, conversations, team: None, end: None };
                 self.send(id, &HubFrame::Catalogue(frame), effects);
             }
@@ -372,7 +378,12 @@ impl Hub {
 fn listed(row: &ConversationRow, mut documents: Vec<CatalogueDocument>) -> CatalogueConversation {
     let surplus = documents.len().saturating_sub(LISTED_DOCUMENTS_MAX);
     if surplus > 0 {
-        documents.sort_unstable_by_key(|listed| (listed.document.kind == DocumentKind::Card, listed.document.number));
+        let rank = |kind: DocumentKind| match kind {
+            DocumentKind::Imported => 0,
+            DocumentKind::Segment => 1,
+            DocumentKind::Card => 2,
+        };
+        documents.sort_unstable_by_key(|listed| (rank(listed.document.kind), listed.document.number));
         documents.drain(..surplus);
     }
     CatalogueConversation {

@@ -65,7 +65,13 @@ impl Hub {
         self.answer_after(ticket, commander, outcome, effects);
     }
 
-    fn answer_after(&mut self, ticket: Ticket, commander: Commander, outcome: Outcome, effects: &mut Vec<Effect>) {
+    pub(crate) fn answer_after(
+        &mut self,
+        ticket: Ticket,
+        commander: Commander,
+        outcome: Outcome,
+        effects: &mut Vec<Effect>,
+    ) {
         match commander {
             Commander::Session(id, tag, _) if self.planted.is(HubBug::RevocationNotDurable) => {
                 self.ack_now(id, tag, vec![outcome], effects);
@@ -187,7 +193,7 @@ impl Hub {
         self.note_event(draft, event);
     }
 
-    fn note_event(&mut self, draft: &mut Draft, event: DirectoryEvent) {
+    pub(crate) fn note_event(&mut self, draft: &mut Draft, event: DirectoryEvent) {
         match &event {
             DirectoryEvent::MemberAdded(member) => draft.write(Write::Member(member.id, Some(member.clone()))),
             DirectoryEvent::RoleChanged { member, role } => {
@@ -205,7 +211,8 @@ impl Hub {
             DirectoryEvent::PolicyChanged(policy) => draft.write(Write::Policy(*policy)),
             DirectoryEvent::ConversationOpened(_)
             | DirectoryEvent::Assigned { .. }
-            | DirectoryEvent::Unassigned { .. } => {}
+            | DirectoryEvent::Unassigned { .. }
+            | DirectoryEvent::ImportUndone { .. } => {}
         }
         self.access.sequenced.apply(&event);
         self.access_version += u64::from(changes_sight(&event));
@@ -363,6 +370,7 @@ impl Hub {
             last_reply: None,
             last_other_reply: None,
             markers: Vec::new(),
+            imported: 0,
         }));
         slot.committed = Committed::Absent;
         for document in [DocumentId::segment(id, 0), DocumentId::card(id, 0)] {
@@ -434,10 +442,16 @@ impl Hub {
     pub(crate) fn replay(&mut self, slot: &mut Slot, event: DirectoryEvent, effects: &mut Vec<Effect>) {
         self.replays = self.replays.saturating_sub(1);
         let mut draft = Draft::default();
-        if let DirectoryEvent::Unassigned { conversation, member } = event {
-            // A conversation that the restored state does not know has nobody to lose.
-            let _unknown_is_fine =
-                self.assign(conversation, slot, &mut draft, MemberId::HUB, member, false, effects).is_err();
+        match event {
+            DirectoryEvent::Unassigned { conversation, member } => {
+                // A conversation that the restored state does not know has nobody to lose.
+                let _unknown_is_fine =
+                    self.assign(conversation, slot, &mut draft, MemberId::HUB, member, false, effects).is_err();
+            }
+            DirectoryEvent::ImportUndone { document, import } => {
+                self.undo_segment(slot, &mut draft, document, import);
+            }
+            _ => {}
         }
         self.gate = self.log.commit(draft, effects);
     }

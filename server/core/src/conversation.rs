@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use lockstep_protocol::directory::{Conversation, DirectoryEvent};
 use lockstep_protocol::fact::KeyId;
 use lockstep_protocol::frame::{Command, Fetch, OfferedEntry, Push, Resolve, Tag};
-use lockstep_protocol::id::{DocumentId, DocumentKind, Lsn, MediaHash, MemberId, MessageId};
+use lockstep_protocol::id::{DocumentId, DocumentKind, ImportId, Lsn, MediaHash, MemberId, MessageId};
 
 use crate::effect::Ticket;
-use crate::input::SessionId;
+use crate::input::{ImportSegment, SessionId};
 use crate::lock::Lock;
 use crate::log::Log;
 use crate::query::Query;
@@ -31,6 +31,12 @@ pub(crate) enum Work {
     Compact(DocumentId),
     /// A compacted document, with the tail that it covers.
     Compacted(DocumentId, u32, Box<SnapshotRow>),
+    /// Somebody asks, by request, what is known under some keys.
+    ImportAsk(u64, Vec<KeyId>),
+    /// An imported segment, by request.
+    Import(u64, Box<ImportSegment>),
+    /// A run's segments are to be taken back, by request.
+    ImportUndo(u64, ImportId),
     /// A loss to be replayed after a restore.
     Replay(DirectoryEvent),
     /// Nothing: somebody waits for the conversation to be there.
@@ -61,6 +67,9 @@ impl Work {
             | Self::Uploaded(..)
             | Self::Compact(_)
             | Self::Compacted(..)
+            | Self::ImportAsk(..)
+            | Self::Import(..)
+            | Self::ImportUndo(..)
             | Self::Replay(_)
             | Self::Wake(_) => None,
         }
@@ -105,6 +114,10 @@ pub(crate) struct Slot {
     pub(crate) newest: Lsn,
     /// The batch after which all its rows are as durable as they are here.
     pub(crate) pending: Ticket,
+    /// The batch of its newest imported segment.
+    pub(crate) importing: Ticket,
+    /// Imported segments that were taken back, while the store may still show rows of them.
+    pub(crate) undone: BTreeSet<DocumentId>,
     /// Its place in the order of use.
     pub(crate) used: u64,
 }
@@ -122,6 +135,8 @@ impl Slot {
             pins: 0,
             newest: Lsn::ZERO,
             pending: Ticket::default(),
+            importing: Ticket::default(),
+            undone: BTreeSet::new(),
             used,
         }
     }
@@ -206,6 +221,7 @@ impl Slot {
     /// Forgets loaded rows beyond a bound, when nothing is under way that counts on them and none is ahead of the store.
     pub(crate) fn trim(&mut self, rows_max: usize, log: &Log) {
         if self.queue.is_empty() && self.loading.is_empty() && log.is_durable(self.pending) {
+            self.undone.clear();
             if self.index.len() > rows_max {
                 self.index.clear();
             }
@@ -216,6 +232,7 @@ impl Slot {
                 self.documents.retain(|(kind, number), _| match kind {
                     DocumentKind::Segment => *number == segment,
                     DocumentKind::Card => *number == card,
+                    DocumentKind::Imported => false,
                 });
             }
         }

@@ -8,7 +8,8 @@ use lockstep_protocol::directory::DirectoryEvent;
 use lockstep_protocol::entry::LogChain;
 use lockstep_protocol::frame::Outcome;
 use lockstep_protocol::id::{ActorId, ConversationId, DocumentId, Epoch, Lsn};
-use lockstep_protocol::refusal::RefusalCode;
+use lockstep_protocol::import::Known;
+use lockstep_protocol::refusal::{Refusal, RefusalCode};
 
 use crate::input::SessionId;
 use crate::query::Query;
@@ -48,12 +49,28 @@ pub enum Effect {
         /// What came of it.
         outcome: Outcome,
     },
+    /// The answer to [`Input::ImportAsked`](crate::input::Input::ImportAsked). What it says is known is durable.
+    ImportPlanned {
+        /// Which request.
+        request: u64,
+        /// What the conversation has, or why it cannot be said.
+        outcome: Result<ImportPlan, Box<Refusal>>,
+    },
     /// Something a person should know.
     Report(Report),
     /// Everything in flight at [`Input::DrainRequested`](crate::input::Input::DrainRequested) is finished.
     Drained,
     /// Stop the process with an error: the log cannot be trusted to be written.
     Stop,
+}
+
+/// What an import into a conversation begins with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ImportPlan {
+    /// The next imported segment's document; those after it count up.
+    pub document: DocumentId,
+    /// What stands under each key asked for, in the order of the question.
+    pub known: Vec<Known>,
 }
 
 /// Why a connection is closed.

@@ -14,7 +14,7 @@ use lockstep_protocol::refusal::{Refusal, RefusalCode};
 use crate::access::{Access, Directory};
 use crate::compaction::Compaction;
 use crate::conversation::{Commander, Slot, Work};
-use crate::effect::{CloseReason, Effect, OutsideEvent, Report, Ticket};
+use crate::effect::{CloseReason, Effect, ImportPlan, OutsideEvent, Report, Ticket};
 use crate::input::{Input, Now, SessionId};
 use crate::log::{Draft, Log};
 use crate::planted::{HubBug, Planted};
@@ -107,6 +107,7 @@ pub(crate) struct Invite {
 pub(crate) enum Waiter {
     Ack(SessionId, Tag, Vec<Outcome>),
     Answer(u64, Outcome),
+    Planned(u64, ImportPlan),
     Enrolled(SessionId, DeviceId, MemberId),
 }
 
@@ -218,6 +219,15 @@ impl Hub {
             }
             Input::Administered { request, command, entropy } => {
                 self.administered(request, command, &entropy, effects);
+            }
+            Input::ImportAsked { request, conversation, keys } => {
+                self.import_asked(request, conversation, keys, effects);
+            }
+            Input::ImportBuilt { request, segment } => {
+                self.import_work(segment.document.conversation, Work::Import(request, segment), effects);
+            }
+            Input::UndoAsked { request, conversation, import } => {
+                self.import_work(conversation, Work::ImportUndo(request, import), effects);
             }
             Input::Ticked => self.ticked(effects),
             Input::DrainRequested => self.drain(effects),
@@ -422,7 +432,7 @@ impl Hub {
         self.offers.retain(|(session, _), _| *session != id);
         self.waiters.retain(|(_, waiter)| match waiter {
             Waiter::Ack(session, ..) | Waiter::Enrolled(session, ..) => *session != id,
-            Waiter::Answer(..) => true,
+            Waiter::Answer(..) | Waiter::Planned(..) => true,
         });
     }
 

@@ -1,8 +1,11 @@
 //! What happens to the hub: one enum in.
 
+use bytes::Bytes;
+use lockstep_protocol::change::ChainHead;
 use lockstep_protocol::codec::DecodeError;
+use lockstep_protocol::fact::{Fact, KeyId};
 use lockstep_protocol::frame::{Command, DeviceFrame};
-use lockstep_protocol::id::{ConversationId, DocumentId, MediaHash, MemberId};
+use lockstep_protocol::id::{ConversationId, DocumentId, ImportId, MediaHash, MemberId};
 
 use crate::effect::Ticket;
 use crate::query::{Answer, LoadFailure, Query};
@@ -90,10 +93,57 @@ pub enum Input {
         /// 32 fresh random bytes.
         entropy: [u8; 32],
     },
+    /// Somebody on the hub's own machine is about to import facts into a conversation, and wants to know what it has of
+    /// them and which document comes next. Answered by [`Effect::ImportPlanned`](crate::effect::Effect::ImportPlanned).
+    ImportAsked {
+        /// Comes back.
+        request: u64,
+        /// The conversation.
+        conversation: ConversationId,
+        /// At most [`IMPORT_KEYS_MAX`] of [`import::keys`](lockstep_protocol::import::keys); may be empty.
+        keys: Vec<KeyId>,
+    },
+    /// A worker on the hub's own machine built an imported segment. Everything in it is checked again, the saved
+    /// document apart, which the worker has proven. Answered by [`Effect::Answer`](crate::effect::Effect::Answer) with
+    /// `Done` once it is durable. `DocumentUnknown` with `open`: another import came in between, build it again there.
+    ImportBuilt {
+        /// Comes back.
+        request: u64,
+        /// The segment.
+        segment: Box<ImportSegment>,
+    },
+    /// Somebody on the hub's own machine wants everything back out of a conversation that one import brought. Answered
+    /// by [`Effect::Answer`](crate::effect::Effect::Answer); `Busy` while a segment of an import is in flight there.
+    UndoAsked {
+        /// Comes back.
+        request: u64,
+        /// The conversation.
+        conversation: ConversationId,
+        /// The run.
+        import: ImportId,
+    },
     /// The time that [`Hub::next_wake`](crate::hub::Hub::next_wake) named has come.
     Ticked,
     /// The hub is to stop: nothing new is taken, what is in flight is finished.
     DrainRequested,
+}
+
+/// Most keys of one [`Input::ImportAsked`].
+pub const IMPORT_KEYS_MAX: usize = 4_096;
+
+/// An imported segment as a worker built it, with `lockstep_protocol::document::build_import`.
+#[derive(Clone, Debug)]
+pub struct ImportSegment {
+    /// The document that [`ImportPlan`](crate::effect::ImportPlan) named, or one after it.
+    pub document: DocumentId,
+    /// The run.
+    pub import: ImportId,
+    /// Its facts, in chain order.
+    pub facts: Vec<Fact>,
+    /// The end of the chain that they make.
+    pub head: ChainHead,
+    /// The saved Automerge document.
+    pub bytes: Bytes,
 }
 
 /// Why a worker could not compact a document.

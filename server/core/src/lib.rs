@@ -22,6 +22,7 @@ pub mod effect;
 mod fanout;
 mod handshake;
 pub mod hub;
+mod imports;
 pub mod input;
 mod lock;
 mod log;

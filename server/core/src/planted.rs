@@ -49,6 +49,8 @@ pub enum HubBug {
     CapIgnored,
     /// An offered entry's stamp is not checked.
     StampBelieved,
+    /// After an import was taken back its keys still count as known.
+    UndoneStaysKnown,
 }
 
 impl HubBug {
@@ -76,6 +78,7 @@ impl HubBug {
         Self::GapIgnored,
         Self::CapIgnored,
         Self::StampBelieved,
+        Self::UndoneStaysKnown,
     ];
 }
 

@@ -119,6 +119,9 @@ impl Hub {
         }
 
         // 3. The document, the chain and the place in it.
+        if document.kind == DocumentKind::Imported {
+            return no(RefusalCode::WrongDocument);
+        }
         let open = DocumentId { number: open_number(conversation, document.kind), ..document };
         if !known {
             return Err(Box::new(Refusal { open: Some(open), ..Refusal::from(RefusalCode::DocumentUnknown) }));
@@ -157,7 +160,8 @@ impl Hub {
         if let Some(row) = row
             && !self.planted.is(HubBug::DuplicateWrittenAgain)
         {
-            let same = row.stamp.member == pusher.member && row.content == fact.content_digest();
+            let is_written = row.document.kind != DocumentKind::Imported;
+            let same = is_written && row.stamp.member == pusher.member && row.content == fact.content_digest();
             return match (same, fact) {
                 (true, _) => {
                     let refusal = Refusal::from(RefusalCode::Duplicate);
@@ -215,7 +219,8 @@ impl Hub {
                 if row.stamp.member != member {
                     return Err(RefusalCode::TargetForbidden);
                 }
-                let is_reply = target.dir == Direction::Out;
+                // An imported reply was never accepted here, but nothing holds it back either.
+                let is_reply = target.dir == Direction::Out && row.document.kind != DocumentKind::Imported;
                 if is_reply && target.accepted.is_none() { Err(RefusalCode::ReplyHeld) } else { Ok(()) }
             }
             Fact::Retraction { message, .. } => {
@@ -404,7 +409,7 @@ impl Hub {
     fn open_next(&mut self, slot: &mut Slot, draft: &mut Draft, document: DocumentId, full: DocumentRow) {
         let segment = self.config.segment;
         let is_full = match document.kind {
-            DocumentKind::Segment => {
+            DocumentKind::Segment | DocumentKind::Imported => {
                 full.messages >= segment.open_messages
                     || full.ops >= segment.open_ops
                     || full.text_bytes >= segment.open_text_bytes
@@ -419,7 +424,7 @@ impl Hub {
         }
         let next = DocumentId { number: document.number + 1, ..document };
         match document.kind {
-            DocumentKind::Segment => row.open_segment = next.number,
+            DocumentKind::Segment | DocumentKind::Imported => row.open_segment = next.number,
             DocumentKind::Card => row.open_card = next.number,
         }
         let now_ms = self.now.wall_ms;
@@ -464,7 +469,7 @@ enum Judged {
 /// The document of a kind that is written into now.
 pub(crate) const fn open_number(row: &ConversationRow, kind: DocumentKind) -> u32 {
     match kind {
-        DocumentKind::Segment => row.open_segment,
+        DocumentKind::Segment | DocumentKind::Imported => row.open_segment,
         DocumentKind::Card => row.open_card,
     }
 }
@@ -475,6 +480,6 @@ pub(crate) fn target_of<'a>(slot: &'a Slot, message: &MessageId) -> Result<(&'a 
         .ok_or(RefusalCode::TargetUnknown)
 }
 
-fn room(members: usize) -> Result<(), RefusalCode> {
+pub(crate) fn room(members: usize) -> Result<(), RefusalCode> {
     if members < limits::MESSAGE_MEMBERS_MAX { Ok(()) } else { Err(RefusalCode::ReactionsFull) }
 }

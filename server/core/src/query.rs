@@ -51,7 +51,8 @@ pub enum Query {
         /// How many conversations at most.
         conversations_max: usize,
     },
-    /// One conversation as it is durable, for the answer to a Fetch. Answer: [`Answer::Conversation`].
+    /// One conversation as it is durable, with its imported segments, for the answer to a Fetch. Answer:
+    /// [`Answer::Listing`].
     Listing {
         /// For whom.
         session: SessionId,
@@ -78,8 +79,15 @@ pub enum Query {
 /// The store's answer.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// To [`Query::Conversation`] and [`Query::Listing`]; none if there is no such conversation.
+    /// To [`Query::Conversation`]; none if there is no such conversation.
     Conversation(Option<ConversationRow>),
+    /// To [`Query::Listing`]; none if there is no such conversation. Row and documents are of one moment.
+    Listing {
+        /// The conversation.
+        row: Option<ConversationRow>,
+        /// Its imported segments.
+        imported: Vec<CatalogueDocument>,
+    },
     /// To [`Query::Document`]; none if there is no such document.
     Document(Option<DocumentState>),
     /// To [`Query::Keys`], in its order.

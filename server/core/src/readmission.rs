@@ -5,7 +5,7 @@ use lockstep_protocol::change::{self, ChainHead};
 use lockstep_protocol::entry::{Delivery, EntryBody, Origin, PlacedFact, Verdict};
 use lockstep_protocol::fact::Fact;
 use lockstep_protocol::frame::{OfferedEntry, Outcome, Tag};
-use lockstep_protocol::id::{ActorId, ConversationId, DeviceId, DocumentId, Lsn};
+use lockstep_protocol::id::{ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, Lsn};
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
 
 use crate::conversation::{Slot, Work};
@@ -134,7 +134,7 @@ impl Hub {
                 let document = row.document;
                 Ok(Outcome::Readmitted(self.write_delivery(slot, draft, author, document, message, delivery)))
             }
-            EntryBody::Opened { .. } | EntryBody::Marked { .. } | EntryBody::Directory(_) => {
+            EntryBody::Opened { .. } | EntryBody::Marked { .. } | EntryBody::Directory(_) | EntryBody::Imported(_) => {
                 Err(RefusalCode::WrongDocument)
             }
         }
@@ -149,10 +149,12 @@ impl Hub {
         origin: Origin,
     ) -> Result<Lsn, RefusalCode> {
         let PlacedFact { document, fact, .. } = placed;
-        fact.check(document.kind)?;
-        if let Some(target) = fact.target() {
-            target_of(slot, &target)?;
+        if document.kind == DocumentKind::Imported {
+            return Err(RefusalCode::WrongDocument);
         }
+        fact.check(document.kind)?;
+        // Its target was known once, the stamp says so. If it was an imported message, the restore may have taken it
+        // until the import is run again; what members made of it must not go with it.
         let Some(row) = slot.row() else { return Err(RefusalCode::ConversationUnknown) };
         let open = DocumentId { number: open_number(row, document.kind), ..document };
         // Into the document where it stood, unless the restored hub does not know it or it is full now.

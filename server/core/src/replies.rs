@@ -3,7 +3,7 @@
 use lockstep_protocol::entry::{Delivery, EntryBody, Resolution, Verdict};
 use lockstep_protocol::fact::KeyId;
 use lockstep_protocol::frame::{HubFrame, Marker, Outcome, Resolve, Tag};
-use lockstep_protocol::id::{ConversationId, DocumentId, Lsn, MediaHash, MemberId, MessageId};
+use lockstep_protocol::id::{ConversationId, DocumentId, DocumentKind, Lsn, MediaHash, MemberId, MessageId};
 use lockstep_protocol::limits;
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
 
@@ -111,11 +111,13 @@ impl Hub {
         message: MessageId,
     ) -> Result<Lsn, RefusalCode> {
         let member = self.seeing_member(slot, session).ok_or(RefusalCode::ConversationUnknown)?;
-        let read = target_of(slot, &message)?.0.stamp.lsn;
+        let known = target_of(slot, &message)?.0;
+        // Whatever came by the log is newer than what was imported.
+        let read = if known.document.kind == DocumentKind::Imported { Lsn::ZERO } else { known.stamp.lsn };
         let row = slot.row_mut().ok_or(RefusalCode::ConversationUnknown)?;
         let marker = Marker { member, message, read };
         match row.markers.binary_search_by_key(&member, |marker| marker.member) {
-            Ok(at) if row.markers[at].read >= read => return Ok(row.newest),
+            Ok(at) if (row.markers[at].read, row.markers[at].message) >= (read, message) => return Ok(row.newest),
             Ok(at) => row.markers[at] = marker,
             Err(at) => row.markers.insert(at, marker),
         }

@@ -51,6 +51,9 @@ pub enum Write {
     Key(ConversationId, KeyId, Box<IndexRow>),
     /// A document's newest snapshot.
     Snapshot(DocumentId, SnapshotRow),
+    /// Deletes an imported segment: its counters, its chain, its snapshot, and every row of its conversation's index
+    /// whose [`KeyRow::document`] it is. All of these are durable by now, so they are found by reading the store.
+    DocumentGone(DocumentId),
 }
 
 /// An accepted reply, as far as the lock needs it.
@@ -100,6 +103,9 @@ pub struct ConversationRow {
     /// Read positions, in ascending order of member.
     #[n(8)]
     pub markers: Vec<Marker>,
+    /// Number of the next imported segment; those below it exist, or were taken back.
+    #[n(9)]
+    pub imported: u32,
 }
 
 /// A document's counters.
@@ -172,7 +178,8 @@ pub struct KeyRow {
     /// Tells its content from another's.
     #[n(2)]
     pub content: ContentDigest,
-    /// Its stamp: the first answer, repeated to whoever pushes it again.
+    /// Its stamp: the first answer, repeated to whoever pushes it again. An imported fact's is its segment's, with the
+    /// fact's author as member.
     #[n(3)]
     pub stamp: Stamp,
     /// For a message: what later facts about it need.
@@ -235,6 +242,6 @@ pub struct SnapshotRow {
     pub upto: Lsn,
     /// The saved Automerge document.
     pub bytes: Bytes,
-    /// What the hub decided about each of its facts.
+    /// What the hub decided about each of its facts; of an imported segment only the entry that announced it.
     pub table: Table,
 }

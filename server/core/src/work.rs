@@ -2,6 +2,7 @@
 
 use std::collections::btree_map::Entry;
 
+use lockstep_protocol::directory::DirectoryEvent;
 use lockstep_protocol::entry::EntryBody;
 use lockstep_protocol::fact::{Direction, Fact, KeyId};
 use lockstep_protocol::frame::{Command, Outcome};
@@ -87,6 +88,9 @@ impl Hub {
             Work::Uploaded(member, media) => self.uploaded(id, slot, member, &media, effects),
             Work::Compact(document) => self.compact(slot, document, effects),
             Work::Compacted(document, tail, snapshot) => self.compacted(slot, document, tail, *snapshot, effects),
+            Work::ImportAsk(request, keys) => self.plan_import(id, slot, request, &keys, effects),
+            Work::Import(request, segment) => self.import(slot, request, *segment, effects),
+            Work::ImportUndo(request, import) => self.undo_import(id, slot, request, import, effects),
             Work::Replay(event) => self.replay(slot, event, effects),
             // Done once the conversation is back in its place.
             Work::Wake(_) => {}
@@ -101,7 +105,7 @@ impl Hub {
         }
         let Some(row) = slot.row() else { return Vec::new() };
         let (newest_message, newest_key) = (row.newest_message, row.newest_key);
-        let (open_segment, open_card) = (row.open_segment, row.open_card);
+        let (open_segment, open_card, imported) = (row.open_segment, row.open_card, row.imported);
         let mut documents: Vec<DocumentId> = Vec::new();
         let mut keys: Vec<KeyId> = Vec::new();
         let fact_keys = |slot: &mut Slot, fact: &Fact, keys: &mut Vec<KeyId>| {
@@ -162,6 +166,10 @@ impl Hub {
             }
             Work::Uploaded(_, media) => keys.push(MediaRow::key(media)),
             Work::Compact(document) | Work::Compacted(document, ..) => documents.push(*document),
+            Work::ImportAsk(_, asked) => keys.extend(asked),
+            Work::Import(_, segment) => segment.facts.iter().for_each(|fact| fact_keys(slot, fact, &mut keys)),
+            Work::ImportUndo(..) => documents.extend((0..imported).map(|number| DocumentId::imported(id, number))),
+            Work::Replay(DirectoryEvent::ImportUndone { document, .. }) => documents.push(*document),
             Work::Typing(_) | Work::Fetch(..) | Work::Command(..) | Work::Replay(_) | Work::Wake(_) => {}
         }
         // Resolutions and deliveries change the document that holds the message.
@@ -170,12 +178,10 @@ impl Hub {
                 documents.extend(slot.fact_row(key).map(|row| row.document));
             }
         }
-        let exists = |document: &DocumentId| {
-            document.number
-                <= match document.kind {
-                    DocumentKind::Segment => open_segment,
-                    DocumentKind::Card => open_card,
-                }
+        let exists = |document: &DocumentId| match document.kind {
+            DocumentKind::Segment => document.number <= open_segment,
+            DocumentKind::Card => document.number <= open_card,
+            DocumentKind::Imported => document.number < imported,
         };
         documents.sort_unstable();
         documents.dedup();
@@ -194,8 +200,8 @@ impl Hub {
     pub(crate) fn loaded(&mut self, query: Query, outcome: Result<Answer, LoadFailure>, effects: &mut Vec<Effect>) {
         match (query, outcome) {
             (Query::Chain { session, lsn }, Ok(Answer::Chain(chain))) => self.proven(session, lsn, chain, effects),
-            (Query::Listing { session, conversation }, Ok(Answer::Conversation(row))) => {
-                self.listing_read(session, conversation, row, effects);
+            (Query::Listing { session, conversation }, Ok(Answer::Listing { row, imported })) => {
+                self.listing_read(session, conversation, row, imported, effects);
             }
             (Query::Log { session, .. }, Ok(Answer::Log { entries, upto, chain })) => {
                 self.log_read(session, entries, upto, chain, effects);
@@ -260,7 +266,11 @@ impl Hub {
                 slot.documents.insert((document.kind, document.number), state.unwrap_or_default());
             }
             (Query::Keys { keys, .. }, Ok(Answer::Keys(rows))) if rows.len() == keys.len() => {
-                slot.index.extend(keys.into_iter().zip(rows));
+                let stands = |row: &IndexRow| match row {
+                    IndexRow::Fact(row) => !slot.undone.contains(&row.document),
+                    IndexRow::Media(_) => true,
+                };
+                slot.index.extend(keys.into_iter().zip(rows.into_iter().map(|row| row.filter(stands))));
             }
             _ => return self.unreadable(id, effects),
         }
@@ -293,7 +303,12 @@ impl Hub {
             Work::Push(session, push) => self.ack_now(session, push.tag, vec![outcome], effects),
             Work::Resolve(session, resolve) => self.ack_now(session, resolve.tag, vec![outcome], effects),
             Work::Command(Commander::Session(session, tag, _), _) => self.ack_now(session, tag, vec![outcome], effects),
-            Work::Command(Commander::Administrator(request), _) => effects.push(Effect::Answer { request, outcome }),
+            Work::Command(Commander::Administrator(request), _)
+            | Work::Import(request, _)
+            | Work::ImportUndo(request, _) => effects.push(Effect::Answer { request, outcome }),
+            Work::ImportAsk(request, _) => {
+                effects.push(Effect::ImportPlanned { request, outcome: Err(Box::new(refusal)) });
+            }
             Work::Offer(session, tag, entries) => {
                 let results = entries.into_iter().map(|(place, _)| (place, outcome.clone())).collect();
                 self.offer_results(session, tag, results, effects);

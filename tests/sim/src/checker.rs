@@ -1,6 +1,7 @@
 //! The checkers: what must hold while a seed runs and after it.
 
 mod bounds;
+mod import;
 pub mod lock;
 pub mod log;
 pub mod loss;
@@ -19,6 +20,7 @@ use self::bounds::Bounds;
 use self::lock::{AgainstLease, Leases};
 use self::loss::Acknowledged;
 use crate::model::LogModel;
+use crate::worker::Worker;
 
 /// An invariant that does not hold.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,6 +80,8 @@ pub struct Checker {
     pub returns: u64,
     /// Limits of documents in this seed.
     pub late_ops_max: u32,
+    /// What documents are made of.
+    pub worker: Worker,
 }
 
 impl Checker {
@@ -100,6 +104,7 @@ impl Checker {
             started_ms: 0,
             returns: 0,
             late_ops_max,
+            worker: Worker::Facts,
         }
     }
 
@@ -135,6 +140,7 @@ impl Checker {
                 .filter(|against| against.lsn == logged.lsn)
                 .try_for_each(|against| against.check(&self.model))?;
             self.entry(logged, true_ms, wall_ms)?;
+            self.check_import(logged, &batch.writes, wall_ms)?;
         }
         Ok(())
     }

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use lockstep_core::effect::{CloseReason, Effect, Report};
+use lockstep_core::effect::{CloseReason, Effect, ImportPlan, Report};
 use lockstep_core::hub::{Hub, HubConfig};
-use lockstep_core::input::{ApplyFailure, Input, Now, SessionId};
+use lockstep_core::input::{ApplyFailure, ImportSegment, Input, Now, SessionId};
 use lockstep_core::planted::Planted;
 use lockstep_protocol::auth::{DeviceKey, Transcript};
 use lockstep_protocol::change::{self, ChainHead};
@@ -15,8 +15,12 @@ use lockstep_protocol::directory::{Member, Role};
 use lockstep_protocol::entry::HubKey;
 use lockstep_protocol::fact::Fact;
 use lockstep_protocol::frame::{Command, DeviceFrame, Enrol, Hello, HubFrame, Outcome, Push, PushedFact};
-use lockstep_protocol::id::{ActorId, DeviceId, DocumentId, HubId, MemberId, Nonce, PinnedKeyHash};
+use lockstep_protocol::id::{
+    ActorId, ConversationId, DeviceId, DocumentId, HubId, ImportId, MemberId, Nonce, PinnedKeyHash,
+};
+use lockstep_protocol::import::{self, ImportPlace};
 use lockstep_protocol::limits;
+use lockstep_protocol::refusal::Refusal;
 
 use crate::store::{Identity, Store};
 
@@ -38,6 +42,7 @@ pub struct LocalHub {
     /// Whether what is sent leaves at once, so that credit returns.
     pub reads: bool,
     answers: Vec<Outcome>,
+    plans: Vec<Result<ImportPlan, Box<Refusal>>>,
     identity: Identity,
     sessions: u64,
     drawn: u64,
@@ -67,6 +72,7 @@ impl LocalHub {
             now,
             reads: true,
             answers: Vec::new(),
+            plans: Vec::new(),
             identity,
             sessions: 0,
             drawn: 0,
@@ -113,6 +119,10 @@ impl LocalHub {
                     self.answers.push(outcome);
                     continue;
                 }
+                Effect::ImportPlanned { outcome, .. } => {
+                    self.plans.push(outcome);
+                    continue;
+                }
                 Effect::Report(report) => {
                     self.reports.push(report);
                     continue;
@@ -137,6 +147,50 @@ impl LocalHub {
         let entropy = self.draw();
         self.input(Input::Administered { request: 0, command, entropy });
         self.answers.pop().expect("every command is answered")
+    }
+
+    /// Asks what a conversation has of some facts, and which imported segment comes next.
+    ///
+    /// # Errors
+    /// The hub's refusal.
+    pub fn plan_import(&mut self, conversation: ConversationId, facts: &[Fact]) -> Result<ImportPlan, Box<Refusal>> {
+        let keys = import::keys(facts);
+        self.input(Input::ImportAsked { request: 0, conversation, keys });
+        self.take_plan()
+    }
+
+    /// The answer to the newest question about an import.
+    ///
+    /// # Errors
+    /// The hub's refusal.
+    pub fn take_plan(&mut self) -> Result<ImportPlan, Box<Refusal>> {
+        self.plans.pop().expect("every plan is answered")
+    }
+
+    /// Imports facts as one segment at this place; `bytes` stand for its document.
+    pub fn import(&mut self, document: DocumentId, import: ImportId, facts: &[Fact]) -> Outcome {
+        let place = ImportPlace { hub: self.identity.hub, import, document };
+        let empty = ChainHead::empty(document.kind);
+        let head = facts.iter().fold(empty, |head, fact| change::derive(&place.actor(), &head, fact));
+        self.import_segment(ImportSegment {
+            document,
+            import,
+            facts: facts.to_vec(),
+            head,
+            bytes: Bytes::from_static(b"-"),
+        })
+    }
+
+    /// Imports a segment as it is.
+    pub fn import_segment(&mut self, segment: ImportSegment) -> Outcome {
+        self.input(Input::ImportBuilt { request: 0, segment: Box::new(segment) });
+        self.answers.pop().expect("every segment is answered")
+    }
+
+    /// Takes an import back.
+    pub fn undo_import(&mut self, conversation: ConversationId, import: ImportId) -> Outcome {
+        self.input(Input::UndoAsked { request: 0, conversation, import });
+        self.answers.pop().expect("every undoing is answered")
     }
 
     /// Adds a member.

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use lockstep_protocol::change::{ChainHead, derive};
-use lockstep_protocol::entry::{Entry, EntryBody, LogChain, PlacedFact, Resolution, Verdict};
-use lockstep_protocol::fact::{Direction, KeyId};
+use lockstep_protocol::directory::DirectoryEvent;
+use lockstep_protocol::entry::{Entry, EntryBody, Imported, LogChain, PlacedFact, Resolution, Verdict};
+use lockstep_protocol::fact::{Direction, Fact, KeyId};
 use lockstep_protocol::id::{
     ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, Epoch, Lsn, MemberId, MessageId,
 };
@@ -88,6 +89,17 @@ pub struct DocumentModel {
     pub facts: BTreeMap<KeyId, (Lsn, Verdict)>,
 }
 
+/// An imported segment.
+#[derive(Clone, Debug)]
+pub struct ImportModel {
+    /// Its entry.
+    pub lsn: Lsn,
+    /// What the entry says.
+    pub imported: Imported,
+    /// Its facts.
+    pub facts: Vec<Fact>,
+}
+
 /// What the log says up to its head.
 #[derive(Clone, Debug, Default)]
 pub struct LogModel {
@@ -105,6 +117,10 @@ pub struct LogModel {
     pub keys: BTreeMap<(ConversationId, KeyId), Lsn>,
     /// Accepted replies by conversation, in order of acceptance.
     pub accepted: BTreeMap<ConversationId, Vec<AcceptedModel>>,
+    /// Imported segments that stand.
+    pub imports: BTreeMap<DocumentId, ImportModel>,
+    /// The next imported segment's number by conversation.
+    pub next_import: BTreeMap<ConversationId, u32>,
     /// Open segment and card by conversation.
     pub open: BTreeMap<ConversationId, (u32, u32)>,
 }
@@ -166,6 +182,7 @@ impl LogModel {
                 match document.kind {
                     DocumentKind::Segment => open.0 = open.0.max(document.number),
                     DocumentKind::Card => open.1 = open.1.max(document.number),
+                    DocumentKind::Imported => {}
                 }
             }
             EntryBody::Resolved { document, message, resolution } => {
@@ -186,11 +203,58 @@ impl LogModel {
                     self.open.entry(conversation).or_default();
                 }
                 self.directories.push((lsn, directory));
+                if let DirectoryEvent::ImportUndone { document, .. } = event {
+                    self.undo(*document);
+                }
             }
-            EntryBody::Delivered { .. } | EntryBody::Marked { .. } => {}
+            // Its facts are told apart, see `import`.
+            EntryBody::Imported(_) | EntryBody::Delivered { .. } | EntryBody::Marked { .. } => {}
         }
         debug_assert_eq!(stamp.lsn, self.head().next());
         self.entries.push(recorded);
+    }
+
+    /// Adds the checked facts of an imported segment.
+    pub fn import(&mut self, model: ImportModel) {
+        let document = model.imported.document;
+        let conversation = document.conversation;
+        self.next_import.insert(conversation, document.number + 1);
+        for fact in &model.facts {
+            self.keys.insert((conversation, fact.key_id()), model.lsn);
+            match fact {
+                Fact::Message(message) => {
+                    let known = MessageModel {
+                        lsn: model.lsn,
+                        document,
+                        member: message.by,
+                        dir: message.dir,
+                        verdict: Verdict::Accepted,
+                        accepted: None,
+                        resolution: None,
+                        retracted_by: Vec::new(),
+                        reactions: BTreeMap::new(),
+                    };
+                    self.messages.insert((conversation, message.id), known);
+                }
+                Fact::Reaction { message, by, .. } => {
+                    if let Some(known) = self.messages.get_mut(&(conversation, *message)) {
+                        *known.reactions.entry(*by).or_default() += 1;
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.imports.insert(document, model);
+    }
+
+    fn undo(&mut self, document: DocumentId) {
+        let Some(model) = self.imports.remove(&document) else { return };
+        for fact in &model.facts {
+            self.keys.remove(&(document.conversation, fact.key_id()));
+            if let Fact::Message(message) = fact {
+                self.messages.remove(&(document.conversation, message.id));
+            }
+        }
     }
 
     fn push_fact(&mut self, recorded: &Recorded, placed: &PlacedFact) {
@@ -206,7 +270,6 @@ impl LogModel {
         let key = placed.fact.key_id();
         document.facts.insert(key, (stamp.lsn, stamp.verdict));
         self.keys.insert((conversation, key), stamp.lsn);
-        use lockstep_protocol::fact::Fact;
         match &placed.fact {
             Fact::Message(message) => {
                 let reply = message.dir == Direction::Out && message.src.is_none();

@@ -109,6 +109,16 @@ pub enum What {
     HubRestore,
     /// The hub's disk silently becomes the copy.
     HubRollback,
+    /// Somebody on the hub's machine imports a conversation's past, or a part of it.
+    Import {
+        /// Chooses conversation and part.
+        pick: u64,
+    },
+    /// Somebody takes an import back.
+    ImportUndo {
+        /// Chooses which.
+        pick: u64,
+    },
     /// The hub's wall clock jumps.
     HubJump {
         /// New skew, milliseconds.
@@ -273,7 +283,36 @@ impl Scenario {
                 }
             }
         }
+        self.draw_imports();
         self.steps.sort_by_key(|step| step.at_ms);
+    }
+
+    /// Imports, repeated and taken back. Drawn from a stream of their own, and only in some seeds.
+    fn draw_imports(&mut self) {
+        let rng = &mut Rng::new(self.seed, 4);
+        if !rng.chance(400) {
+            return;
+        }
+        let topic = rng.any();
+        for _ in 0..rng.between(1, 6) {
+            // The low half chooses the conversation: mostly the same, so that runs meet.
+            let pick = if rng.chance(600) { topic & 0xffff_ffff | rng.any() << 32 } else { rng.any() };
+            let at_ms = rng.below(self.duration_ms);
+            self.steps.push(Step { at_ms, what: What::Import { pick } });
+            if rng.chance(350) {
+                let at_ms = (at_ms + rng.skewed(20, 60_000)).min(self.duration_ms);
+                self.steps.push(Step { at_ms, what: What::ImportUndo { pick: rng.any() } });
+            }
+            for _ in 0..rng.between(0, 4) {
+                let device = rng.index(self.devices.len());
+                let at_ms = (at_ms + rng.skewed(50, 40_000)).min(self.duration_ms);
+                let act = rng.weighted(&[(4, Act::Fetch), (2, Act::Edit), (3, Act::React), (2, Act::Retract)]);
+                if !self.devices[device].hostile {
+                    let pick = pick & 0xffff_ffff | rng.any() << 32;
+                    self.steps.push(Step { at_ms, what: What::Act { device, act, pick } });
+                }
+            }
+        }
     }
 
     /// People act together: a few acts within seconds, often about the same conversation.

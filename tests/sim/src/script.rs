@@ -159,7 +159,10 @@ impl<'a> Script<'a> {
             12 => {
                 let before = Some(u32::from(self.source.byte())).filter(|number| *number < 128);
                 let limit = 1 + u32::from(self.source.byte()) % limits::FETCH_SEGMENTS_MAX;
-                self.send(who, &DeviceFrame::Fetch(Fetch { tag: 2, conversation: TALK, before, limit }));
+                self.send(
+                    who,
+                    &DeviceFrame::Fetch(Fetch { tag: 2, conversation: TALK, before, limit, imported: false }),
+                );
             }
             13 => {
                 let command = self.command();

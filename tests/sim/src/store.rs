@@ -11,7 +11,9 @@ use lockstep_protocol::directory::{Device, Member, Policy};
 use lockstep_protocol::entry::{HubKey, LogChain};
 use lockstep_protocol::fact::KeyId;
 use lockstep_protocol::frame::CatalogueDocument;
-use lockstep_protocol::id::{ConversationId, DeviceId, DocumentId, Epoch, HubId, Lsn, MemberId, PinnedKeyHash};
+use lockstep_protocol::id::{
+    ConversationId, DeviceId, DocumentId, DocumentKind, Epoch, HubId, Lsn, MemberId, PinnedKeyHash,
+};
 
 use crate::rng::Rng;
 
@@ -189,6 +191,11 @@ impl Disk {
             Write::Snapshot(document, row) => {
                 self.snapshots.insert(*document, row.clone());
             }
+            Write::DocumentGone(document) => {
+                self.documents.remove(document);
+                self.snapshots.remove(document);
+                self.keys.retain(|_, row| !matches!(row, IndexRow::Fact(row) if row.document == *document));
+            }
         }
     }
 
@@ -215,6 +222,12 @@ impl Disk {
     #[must_use]
     pub fn key(&self, conversation: ConversationId, key: KeyId) -> Option<&IndexRow> {
         self.keys.get(&(conversation, key))
+    }
+
+    /// Facts in all indexes.
+    #[must_use]
+    pub fn facts(&self) -> usize {
+        self.keys.values().filter(|row| matches!(row, IndexRow::Fact(_))).count()
     }
 
     /// A document's counters and chains.
@@ -245,8 +258,11 @@ impl Disk {
     #[must_use]
     pub fn answer(&self, query: &Query) -> Answer {
         match query {
-            Query::Conversation(id) | Query::Listing { conversation: id, .. } => {
-                Answer::Conversation(self.conversations.get(id).cloned())
+            Query::Conversation(id) => Answer::Conversation(self.conversations.get(id).cloned()),
+            Query::Listing { conversation: id, .. } => {
+                let mut imported = self.with_content(*id);
+                imported.retain(|listed| listed.document.kind == DocumentKind::Imported);
+                Answer::Listing { row: self.conversations.get(id).cloned(), imported }
             }
             Query::Document(id) => Answer::Document(self.documents.get(id).cloned()),
             Query::Keys { conversation, keys } => {
@@ -295,9 +311,7 @@ impl Disk {
     }
 
     fn with_content(&self, conversation: ConversationId) -> Vec<CatalogueDocument> {
-        let first = DocumentId::segment(conversation, 0);
-        let last = DocumentId::card(conversation, u32::MAX);
-        let held = self.documents.range(first..=last).filter(|(_, state)| !state.chains.is_empty());
+        let held = self.documents.range(DocumentId::all_of(conversation)).filter(|(_, state)| !state.chains.is_empty());
         held.map(|(document, state)| CatalogueDocument { document: *document, digest: state.row.digest }).collect()
     }
 

@@ -6,6 +6,7 @@
 mod acts;
 mod device;
 mod hub;
+mod import;
 mod network;
 mod quiescence;
 
@@ -61,6 +62,7 @@ enum Event {
     LoadDone { run: u64, query: Query, outcome: Result<Answer, LoadFailure> },
     ApplyDone { run: u64, apply: Apply },
     HubStop { run: u64, down_ms: u64 },
+    ImportBuilt { run: u64, request: u64, segment: Box<lockstep_core::input::ImportSegment> },
     Up { session: SessionId },
     Down { session: SessionId },
     Left { session: SessionId, bytes: usize },
@@ -132,6 +134,7 @@ pub struct World {
     answers: BTreeMap<u64, Outcome>,
     next_request: u64,
     conversations: Vec<ConversationId>,
+    imports: import::Imports,
     /// True time at which the steps begin.
     base_us: u64,
     /// What devices held when the hub's disk last went back: it must come back.
@@ -158,7 +161,8 @@ impl World {
             },
         };
         let late_ops_max = scenario.config.segment.late_edit_ops;
-        let checker = Checker::new(identity.key.clone(), identity.hub, late_ops_max);
+        let mut checker = Checker::new(identity.key.clone(), identity.hub, late_ops_max);
+        checker.worker = scenario.worker;
         let hub = HubProcess {
             core: None,
             run: 0,
@@ -187,6 +191,7 @@ impl World {
             answers: BTreeMap::new(),
             next_request: 0,
             conversations: Vec::new(),
+            imports: import::Imports::default(),
             base_us: 0,
             held: Vec::new(),
             calm: true,
@@ -278,6 +283,7 @@ impl World {
             Event::LoadDone { run, query, outcome } => self.hub_loaded(run, query, outcome),
             Event::ApplyDone { run, apply } => self.hub_applied(run, &apply),
             Event::HubStop { run, down_ms } => self.hub_stop(run, down_ms),
+            Event::ImportBuilt { run, request, segment } => self.import_built(run, request, segment),
             Event::Up { session } => self.up(session),
             Event::Down { session } => self.down(session),
             Event::Left { session, bytes } => self.left(session, bytes),
@@ -311,6 +317,8 @@ impl World {
             }
             What::HubRestore => self.hub_back(true),
             What::HubRollback => self.hub_back(false),
+            What::Import { pick } => self.import(pick),
+            What::ImportUndo { pick } => self.undo_import(pick),
             What::HubJump { skew_ms } => {
                 self.hub.skew_ms = skew_ms;
                 Ok(())

@@ -21,7 +21,7 @@ use lockstep_protocol::codec::{decode_device, encode};
 use lockstep_protocol::cursor::{Cursor, CursorTag};
 use lockstep_protocol::directory::{Conversation, DirectoryEvent, Policy, Role};
 use lockstep_protocol::entry::{
-    Collision, CollisionCause, Entry, EntryBody, Mac, Opening, PlacedFact, Resolution, Stamp, Verdict,
+    Collision, CollisionCause, Entry, EntryBody, Imported, Mac, Opening, PlacedFact, Resolution, Stamp, Verdict,
 };
 use lockstep_protocol::fact::{Direction, Fact, Message};
 use lockstep_protocol::frame::{
@@ -29,11 +29,12 @@ use lockstep_protocol::frame::{
     Push, Snapshot, TailEntry, Welcome,
 };
 use lockstep_protocol::id::{
-    ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, Epoch, HubId, InviteCode, Lsn, MemberId, MessageId,
-    Nonce, PinnedKeyHash,
+    ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, Epoch, HubId, ImportId, InviteCode, Lsn, MemberId,
+    MessageId, Nonce, PinnedKeyHash,
 };
+use lockstep_protocol::import::ImportPlace;
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
-use lockstep_protocol::snapshot::{Table, TableFact};
+use lockstep_protocol::snapshot::{Table, TableEvent, TableFact};
 
 pub(crate) const CONVERSATION: ConversationId = ConversationId([0xaa; 16]);
 const OTHER: MemberId = MemberId(2);
@@ -50,7 +51,11 @@ fn segment(number: u32) -> DocumentId {
 }
 
 fn document_name(document: DocumentId) -> String {
-    let kind = if document.kind == DocumentKind::Segment { 's' } else { 'c' };
+    let kind = match document.kind {
+        DocumentKind::Segment => 's',
+        DocumentKind::Card => 'c',
+        DocumentKind::Imported => 'i',
+    };
     format!("{kind}{}", document.number)
 }
 
@@ -74,6 +79,8 @@ pub(crate) struct Bench {
     /// The other member's chains.
     others: BTreeMap<(DocumentId, u8), (ActorId, ChainHead)>,
     messages: BTreeMap<String, MessageId>,
+    /// What was imported, by number: the entry's body and its stamp, and the facts.
+    imports: BTreeMap<u32, (Stamp, Imported, Vec<ChainFact>)>,
     planted: Planted,
     config: DeviceConfig,
     quiet: bool,
@@ -119,6 +126,7 @@ impl Bench {
             request: 0,
             others: BTreeMap::new(),
             messages: BTreeMap::new(),
+            imports: BTreeMap::new(),
             planted,
             config: DeviceConfig::default(),
             quiet: false,
@@ -219,6 +227,8 @@ impl Bench {
             "page" => self.page(rest),
             "listing" => self.listing(rest),
             "snapshot" => self.snapshot(rest),
+            "snapshot-imported" => self.snapshot_imported(rest),
+            "listing" => self.listing(rest),
             "fetched" => self.fetched(rest),
             "parsed" => self.parsed(),
             "unparsed" => self.unparsed(),

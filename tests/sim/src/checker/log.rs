@@ -192,7 +192,8 @@ impl Checker {
             }
             DirectoryEvent::MemberRemoved { .. }
             | DirectoryEvent::DeviceRevoked { .. }
-            | DirectoryEvent::Unassigned { .. } => true,
+            | DirectoryEvent::Unassigned { .. }
+            | DirectoryEvent::ImportUndone { .. } => true,
             DirectoryEvent::PolicyChanged(policy) => {
                 !policy.agents_see_unassigned || directory.policy.agents_see_unassigned
             }

@@ -36,7 +36,14 @@ impl Checker {
         let from = before.filter(|before| before.epoch == cursor.epoch && before.lsn < cursor.lsn);
         let from = from.map_or(Lsn::ZERO, |before| before.lsn);
         for recorded in &self.model.entries[from.0 as usize..cursor.lsn.0 as usize] {
-            let EntryBody::Fact(placed) = &recorded.entry.body else { continue };
+            let placed = match &recorded.entry.body {
+                EntryBody::Fact(placed) => placed,
+                EntryBody::Imported(imported) => {
+                    self.check_cursor_import(at, member, from, imported.document, rows)?;
+                    continue;
+                }
+                _ => continue,
+            };
             let conversation = placed.document.conversation;
             if rows.backfills.contains_key(&conversation)
                 || rows.facts.contains_key(&(placed.document, placed.actor, placed.seq))
@@ -81,9 +88,16 @@ impl Checker {
             let recorded = &self.model.entries[lsn.0 as usize - 1].entry;
             match disk.key(*conversation, *key) {
                 Some(IndexRow::Fact(KeyRow { stamp, .. })) if *stamp == recorded.stamp => {}
+                // An imported fact's row names the fact's author.
+                Some(IndexRow::Fact(KeyRow { stamp, document, .. }))
+                    if document.kind == DocumentKind::Imported && stamp.mac == recorded.stamp.mac => {}
                 row => return differs(format!("key of {lsn:?}: the log says {:?}, the row {row:?}", recorded.stamp)),
             }
         }
+        if disk.facts() != self.model.keys.len() {
+            return differs(format!("{} facts in the index, {} in the log", disk.facts(), self.model.keys.len()));
+        }
+        self.check_import_rows(disk)?;
         for (document, model) in &self.model.documents {
             let state = disk.document(*document);
             let chains: BTreeMap<_, _> =
@@ -195,9 +209,13 @@ impl Checker {
         for (document, model) in self.model.documents.range(first..=last) {
             self.check_document(at, *document, model, rows)?;
         }
+        self.check_imports_held(at, id, rows)?;
         let known: BTreeSet<_> = self.model.documents.range(first..=last).map(|(document, _)| *document).collect();
-        if let Some((document, ..)) =
-            rows.facts.keys().find(|(document, ..)| document.conversation == id && !known.contains(document))
+        if let Some((document, ..)) = rows
+            .facts
+            .keys()
+            .filter(|(document, ..)| document.kind != DocumentKind::Imported)
+            .find(|(document, ..)| document.conversation == id && !known.contains(document))
         {
             return differs(format!("holds facts of {document:?}, which the log does not have"));
         }

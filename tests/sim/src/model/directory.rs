@@ -76,6 +76,7 @@ impl Directory {
             DirectoryEvent::Unassigned { conversation, member } => {
                 self.conversations.entry(*conversation).or_default().assigned.remove(member);
             }
+            DirectoryEvent::ImportUndone { .. } => {}
         }
     }
 

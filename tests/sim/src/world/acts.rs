@@ -6,7 +6,7 @@ use lockstep_protocol::directory::{CollisionPolicy, Conversation, Policy, Role};
 use lockstep_protocol::entry::{Delivery, Resolution, Verdict};
 use lockstep_protocol::fact::{Direction, Fact};
 use lockstep_protocol::frame::Command;
-use lockstep_protocol::id::{ConversationId, MemberId, MessageId};
+use lockstep_protocol::id::{ConversationId, DocumentKind, MemberId, MessageId};
 
 use super::World;
 use crate::checker::Violation;
@@ -187,7 +187,7 @@ fn messages(rows: &Rows, conversation: ConversationId) -> Vec<Shown> {
         .filter_map(|row| match &row.placed.fact {
             Fact::Message(message) => Some(Shown {
                 id: message.id,
-                member: row.stamp.member,
+                member: if row.placed.document.kind == DocumentKind::Imported { message.by } else { row.stamp.member },
                 dir: message.dir,
                 held: matches!(row.stamp.verdict, Verdict::Held(_)),
             }),

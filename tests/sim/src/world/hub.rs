@@ -101,8 +101,11 @@ impl World {
                     self.after(delay_us, Event::ApplyDone { run, apply });
                 }
                 Effect::Answer { request, outcome } => {
-                    self.answers.insert(request, outcome);
+                    if !self.import_answered(request, &outcome)? {
+                        self.answers.insert(request, outcome);
+                    }
                 }
+                Effect::ImportPlanned { request, outcome } => self.import_planned(request, outcome)?,
                 Effect::Report(report) => self.say(|| format!("hub reports {report:?}")),
                 Effect::Drained => {
                     let run = self.hub.run;
@@ -319,6 +322,7 @@ impl World {
         self.hub.run += 1;
         self.hub.draining = false;
         self.checker.hub_stopped();
+        self.imports.hub_stopped();
         let sessions: Vec<SessionId> = self.links.keys().copied().collect();
         for session in sessions {
             let notice_us = self.rng.skewed(100, self.scenario.faults.quality.notice_us_max);

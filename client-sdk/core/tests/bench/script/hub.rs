@@ -97,8 +97,9 @@ impl Bench {
         PlacedFact { document, actor, seq: head.seq, hash: head.hash.prefix(), fact, opening, origin: None }
     }
 
-    /// `[from=N] [+text | s1+text | opened1 | grant | revoke | own]*`: one Entries frame after the cursor. `missed+text`
-    /// is not in it; `back+text` brings a known message by another chain; `assign:N` and `unassign:N` name a member.
+    /// `[from=N] [+text | s1+text | opened1 | import0:a,<b | undo0 | grant | revoke | own]*`: one Entries frame after the
+    /// cursor. `missed+text` is not in it; `back+text` brings a known message by another chain; `assign:N` and
+    /// `unassign:N` name a member.
     pub(super) fn entries(&mut self, words: &str) {
         let mut from = self.device.meta().cursor.map_or(Lsn::ZERO, |cursor| cursor.lsn);
         let (mut entries, mut granted, mut revoked) = (Vec::new(), Vec::new(), Vec::new());
@@ -130,6 +131,14 @@ impl Bench {
                 let document = segment(number.parse().expect("a number"));
                 let stamp = self.stamp(MemberId::HUB, Verdict::Accepted);
                 entries.push(Entry { stamp, body: EntryBody::Opened { document } });
+            } else if let Some(text) = word.strip_prefix("import") {
+                let (number, texts) = text.split_once(':').expect("number:texts");
+                entries.push(self.import(number.parse().expect("a number"), texts));
+            } else if let Some(number) = word.strip_prefix("undo") {
+                let document = DocumentId::imported(CONVERSATION, number.parse().expect("a number"));
+                let stamp = self.stamp(MemberId::HUB, Verdict::Accepted);
+                let event = DirectoryEvent::ImportUndone { document, import: ImportId([1; 16]) };
+                entries.push(Entry { stamp, body: EntryBody::Directory(event) });
             } else if let Some(text) = word.strip_prefix("sent-anyway:") {
                 let stamp = self.stamp(ME, Verdict::Accepted);
                 let (document, message, resolution) = (segment(0), self.messages[text], Resolution::Send);
@@ -174,6 +183,64 @@ impl Bench {
         self.frame(HubFrame::Entries(Entries { from, upto, tag, entries, granted, revoked }));
     }
 
+    /// The entry of an imported segment of messages with these texts, each by this member or (`<text`) the customer.
+    fn import(&mut self, number: u32, texts: &str) -> Entry {
+        let document = DocumentId::imported(CONVERSATION, number);
+        let place = ImportPlace { hub: HubId([1; 16]), import: ImportId([1; 16]), document };
+        let mut facts = Vec::new();
+        for (at, text) in texts.split(',').enumerate() {
+            let id = MessageId::from_parts(START_MS / 2 + u64::from(number) * 100 + at as u64, 1);
+            let incoming = text.strip_prefix('<');
+            let (dir, by) = if incoming.is_some() { (Direction::In, MemberId(0)) } else { (Direction::Out, ME) };
+            let body = incoming.unwrap_or(text).to_owned();
+            self.messages.insert(body.clone(), id);
+            let (kind, src) = ("text".to_owned(), Some(format!("chat.txt#{at}")));
+            facts.push(Fact::Message(Message { id, by, dir, kind, body, seen: None, re: None, media: None, src }));
+        }
+        let imported = place.derive(&facts).expect("it stands").imported;
+        let stamp = self.stamp(MemberId::HUB, Verdict::Accepted);
+        let actor = place.actor();
+        let placed = (1..).zip(facts).map(|(seq, fact)| ChainFact { actor, seq, fact }).collect();
+        self.imports.insert(number, (stamp, imported, placed));
+        Entry { stamp, body: EntryBody::Imported(imported) }
+    }
+
+    /// `N`: answers the oldest Fetch with imported segment N; `other`: its bytes hold other facts than announced.
+    pub(super) fn snapshot_imported(&mut self, words: &str) {
+        let Some(DeviceFrame::Fetch(fetch)) = self.frames.front().cloned() else { panic!("no fetch waits") };
+        let (number, other) = words.split_once(' ').unwrap_or((words, ""));
+        let (stamp, imported, mut facts) = self.imports[&number.parse().expect("a number")].clone();
+        if other == "other" {
+            facts.pop();
+        }
+        let mut table = Table::default();
+        let index = table.epoch_index(epoch(self.epoch));
+        table.events.push(TableEvent { epoch: index, stamp, body: EntryBody::Imported(imported) });
+        let bytes = format!("imported {words}").into_bytes();
+        self.bytes_facts.insert(bytes.clone(), facts);
+        let (tag, document, upto, tail) = (fetch.tag, imported.document, stamp.lsn, Vec::new());
+        self.frame(HubFrame::Snapshot(Snapshot { tag, document, upto, part: 0, last: true, bytes, table, tail }));
+    }
+
+    /// `[N]*`: the page that begins the answer to the oldest Fetch, with these imported segments.
+    pub(super) fn listing(&mut self, words: &str) {
+        let Some(DeviceFrame::Fetch(fetch)) = self.frames.front().cloned() else { panic!("no fetch waits") };
+        let documents = words.split_whitespace().map(|number| {
+            let (_, imported, _) = &self.imports[&number.parse().expect("a number")];
+            CatalogueDocument { document: imported.document, digest: imported.digest }
+        });
+        let listed = CatalogueConversation {
+            conversation: conversation_row().conversation,
+            open_segment: 0,
+            open_card: 0,
+            newest: Lsn(self.lsn),
+            markers: Vec::new(),
+            documents: documents.collect(),
+        };
+        let (tag, conversations) = (Some(fetch.tag), vec![listed]);
+        self.frame(HubFrame::Catalogue(Catalogue { tag, page: 0, conversations, team: None, end: None }));
+    }
+
     pub(super) fn device_own(&self, document: DocumentId) -> (ActorId, ChainHead) {
         let own = self.rows.documents[&document].own.expect("an own chain");
         (own.actor, ChainHead { ..own.head })
@@ -212,7 +279,8 @@ impl Bench {
         };
         let same = || {
             let rows = self.rows.documents.values();
-            rows.map(|row| CatalogueDocument { document: row.document, digest: row.digest }).collect()
+            let digest = |row: &lockstep_client_core::row::DocumentRow| row.listed.unwrap_or(row.digest);
+            rows.map(|row| CatalogueDocument { document: row.document, digest: digest(row) }).collect()
         };
         let conversations = match what {
             "differs" => vec![listed(vec![differs_digest])],

@@ -51,6 +51,7 @@ impl Bench {
                     let lsns: Vec<_> = entries.iter().map(|entry| entry.stamp.lsn).collect();
                     format!("offer {lsns:?}")
                 }
+                DeviceFrame::Fetch(fetch) if fetch.imported => format!("fetch imported before={:?}", fetch.before),
                 DeviceFrame::Fetch(fetch) => format!("fetch before={:?}", fetch.before),
                 DeviceFrame::Resolve(resolve) => {
                     format!("resolve {:?} seen={}", resolve.resolution, self.name(resolve.seen))
@@ -149,6 +150,7 @@ fn message_text(message: &MessageView) -> String {
         MessageState::Flagged(_) => "flagged",
         MessageState::SentAnyway => "sent-anyway",
         MessageState::Discarded => "discarded",
+        MessageState::Imported => "imported",
     };
     let mut text = format!("{} {state}", message.body);
     if message.edited {
