@@ -10,9 +10,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lockstep_core::row::ConversationRow;
+use lockstep_protocol::codec;
 use lockstep_protocol::directory::{Conversation, Member};
+use lockstep_protocol::fact::Fact;
 use lockstep_protocol::frame::{Command, Outcome};
-use lockstep_protocol::id::{ConversationId, MemberId};
+use lockstep_protocol::id::{ConversationId, ImportId, MemberId};
 use lockstep_protocol::limits;
 use lockstep_protocol::link::Link;
 use thiserror::Error;
@@ -21,12 +23,13 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use answer::{Answer, ConversationInfo, DeviceInfo, Failure, MemberInfo, Pairing, Status};
+pub use answer::{Answer, ConversationInfo, DeviceInfo, Failure, ImportReport, MemberInfo, Pairing, Status};
 pub(crate) use answer::snake_case;
-pub use request::{Request, RoleName};
+pub use request::{Hex, Request, RoleName};
 
-use crate::driver::HubHandle;
+use crate::driver::{HubHandle, Stopping};
 use crate::entropy;
+use crate::import::{self, ImportError};
 use crate::metrics::Metrics;
 use crate::server::Identity;
 use crate::store::{Store, StoreError};
@@ -175,9 +178,7 @@ impl Desk {
             Request::DeviceRevoke { device } => self.done(Command::DeviceRevoke { device: device.0 }).await,
             Request::ConversationNew { customer, service, assigned } => {
                 let id = ConversationId(entropy::fresh());
-                let mut assigned: Vec<MemberId> = assigned.into_iter().map(MemberId).collect();
-                assigned.sort_unstable();
-                assigned.dedup();
+                let assigned = numbers(assigned);
                 let conversation = Conversation { id, customer, service: service.map(MemberId), assigned };
                 self.done(Command::ConversationOpen(conversation)).await?;
                 Ok(Answer::Conversation { id: id.to_string() })
@@ -198,6 +199,19 @@ impl Desk {
             }
             Request::Unassign { conversation, member } => {
                 self.done(Command::Unassign { conversation: conversation.0, member: MemberId(member) }).await
+            }
+            Request::Import { conversation, customer, assigned, import, facts } => {
+                let conversation = Conversation {
+                    id: conversation.0,
+                    customer,
+                    service: None,
+                    assigned: numbers(assigned),
+                };
+                self.import(conversation, import.0, &facts).await
+            }
+            Request::ImportUndo { conversation, import } => {
+                let undone = self.hub.import_undone(conversation.0, import.0).await;
+                Self::outcome(undone).map(|_| Answer::Done)
             }
             Request::RefreshCertificate => {
                 let certificate = Arc::clone(&self.certificate);
@@ -246,8 +260,29 @@ impl Desk {
         self.command(command).await.map(|_| Answer::Done)
     }
 
+    async fn import(&self, conversation: Conversation, run: ImportId, facts: &str) -> Result<Answer, Failure> {
+        let malformed = || Failure::new("malformed", "the facts are not a CBOR list in hex");
+        let bytes = hex::decode(facts).map_err(|_| malformed())?;
+        let facts: Vec<Fact> = codec::decode_value(&bytes).ok_or_else(malformed)?;
+        let id = conversation.id;
+        let is_there = self.read(move |store| Ok(store.reader().conversation(id)?.is_some())).await?;
+        if !is_there {
+            self.done(Command::ConversationOpen(conversation)).await?;
+        }
+        match import::run(&self.hub, self.identity.hub, id, run, facts).await {
+            Ok(report) => Ok(Answer::Imported { report }),
+            Err(ImportError::Refused(refusal)) => Err(Failure::refused(&refusal)),
+            Err(error @ ImportError::Stopping(_)) => Err(Failure::new("stopping", error.to_string())),
+            Err(error @ ImportError::Building(_)) => Err(Failure::new("import", error.to_string())),
+        }
+    }
+
     async fn command(&self, command: Command) -> Result<Outcome, Failure> {
-        match self.hub.administer(command).await {
+        Self::outcome(self.hub.administer(command).await)
+    }
+
+    fn outcome(outcome: Result<Outcome, Stopping>) -> Result<Outcome, Failure> {
+        match outcome {
             Ok(Outcome::Refused(refusal)) => Err(Failure::refused(&refusal)),
             Ok(outcome) => Ok(outcome),
             Err(error) => Err(Failure::new("stopping", error.to_string())),
@@ -264,6 +299,12 @@ impl Desk {
         let read = read.map_err(|_| Failure::new("panicked", "reading the store panicked"))?;
         read.map_err(|error| Failure::new("store", error.to_string()))
     }
+}
+
+/// Members of a list, each once, in order.
+fn numbers(list: Vec<u32>) -> Vec<MemberId> {
+    let numbers: std::collections::BTreeSet<MemberId> = list.into_iter().map(MemberId).collect();
+    numbers.into_iter().collect()
 }
 
 /// The next staff number after the greatest.

@@ -1,10 +1,12 @@
 //! The command line. Every verb that prints data knows `--json`; exit codes are in [`exit`].
 
 mod client;
+mod demo;
 mod doctor;
 pub mod exit;
 mod init;
 mod manage;
+mod migrate;
 mod output;
 mod serve;
 
@@ -75,6 +77,11 @@ enum Verb {
     /// The hub's certificate
     #[command(subcommand)]
     Certificate(CertificateVerb),
+    /// Show it: three devices in lockstep on a real chat export
+    Demo(demo::Demo),
+    /// Chat exports from elsewhere
+    #[command(subcommand)]
+    Migrate(migrate::MigrateVerb),
     /// A device that scripts can use
     Client(client::Client),
     /// Print completions for a shell
@@ -218,6 +225,8 @@ fn dispatch(cli: Cli) -> Result<(), exit::Failed> {
         }
         Verb::Serve => serve::run(&options.config()?),
         Verb::Init(init) => init::run(&options, init),
+        Verb::Demo(demo) => demo::run(&options, &demo),
+        Verb::Migrate(verb) => migrate::run(&options, verb),
         Verb::Client(client) => client::run(&options, client),
         Verb::Doctor => doctor::run(&options),
         Verb::Status => manage::run(&options, manage::Task::Status),

@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use lockstep_core::effect::{CloseReason, Effect, Report, Ticket};
+use lockstep_core::effect::{CloseReason, Effect, ImportPlan, Report, Ticket};
 use lockstep_core::hub::{Boot, Hub};
-use lockstep_core::input::{Input, SessionId};
+use lockstep_core::input::{ImportSegment, Input, SessionId};
+use lockstep_protocol::fact::KeyId;
 use lockstep_protocol::frame::{Command, Outcome};
-use lockstep_protocol::id::{Epoch, Lsn};
+use lockstep_protocol::id::{ConversationId, Epoch, ImportId, Lsn};
+use lockstep_protocol::refusal::Refusal;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::clock::Clock;
@@ -55,11 +57,17 @@ struct Writer {
     closing: Arc<Notify>,
 }
 
+/// What an import begins with, or why not.
+type Planned = Result<ImportPlan, Box<Refusal>>;
+
 #[derive(Debug)]
 enum Event {
     Input(Input),
     Connected(SessionId, Writer),
     Administered(Box<Command>, oneshot::Sender<Outcome>),
+    ImportAsked(ConversationId, Vec<KeyId>, oneshot::Sender<Planned>),
+    ImportBuilt(Box<ImportSegment>, oneshot::Sender<Outcome>),
+    ImportUndone(ConversationId, ImportId, oneshot::Sender<Outcome>),
     Look(oneshot::Sender<Condition>),
 }
 
@@ -139,6 +147,36 @@ impl HubHandle {
         outcome.await.map_err(|_| Stopping)
     }
 
+    /// Asks what a conversation knows of an import's keys.
+    ///
+    /// # Errors
+    /// If the hub has ended.
+    pub async fn import_asked(&self, conversation: ConversationId, keys: Vec<KeyId>) -> Result<Planned, Stopping> {
+        let (answer, planned) = oneshot::channel();
+        self.inbox.send(Event::ImportAsked(conversation, keys, answer)).map_err(|_| Stopping)?;
+        planned.await.map_err(|_| Stopping)
+    }
+
+    /// Hands over a built segment and waits until it is durable, or refused.
+    ///
+    /// # Errors
+    /// If the hub has ended.
+    pub async fn import_built(&self, segment: ImportSegment) -> Result<Outcome, Stopping> {
+        let (answer, outcome) = oneshot::channel();
+        self.inbox.send(Event::ImportBuilt(Box::new(segment), answer)).map_err(|_| Stopping)?;
+        outcome.await.map_err(|_| Stopping)
+    }
+
+    /// Takes one import's segments back out of a conversation.
+    ///
+    /// # Errors
+    /// If the hub has ended.
+    pub async fn import_undone(&self, conversation: ConversationId, import: ImportId) -> Result<Outcome, Stopping> {
+        let (answer, outcome) = oneshot::channel();
+        self.inbox.send(Event::ImportUndone(conversation, import, answer)).map_err(|_| Stopping)?;
+        outcome.await.map_err(|_| Stopping)
+    }
+
     /// Asks the hub for its condition.
     ///
     /// # Errors
@@ -198,6 +236,7 @@ pub struct Driver {
     metrics: Arc<Metrics>,
     sessions: BTreeMap<SessionId, Writer>,
     answers: BTreeMap<u64, oneshot::Sender<Outcome>>,
+    plans: BTreeMap<u64, oneshot::Sender<Planned>>,
     next_request: u64,
     newest: Ticket,
     synced: Ticket,
@@ -237,6 +276,7 @@ impl Driver {
             metrics,
             sessions: BTreeMap::new(),
             answers: BTreeMap::new(),
+            plans: BTreeMap::new(),
             next_request: 0,
             newest: Ticket(0),
             synced: Ticket(0),
@@ -313,9 +353,17 @@ impl Driver {
                 Input::Connected { session, entropy: entropy::fresh() }
             }
             Event::Administered(command, answer) => {
+                let request = self.asked(answer);
+                Input::Administered { request, command: *command, entropy: entropy::fresh() }
+            }
+            Event::ImportAsked(conversation, keys, answer) => {
                 self.next_request += 1;
-                self.answers.insert(self.next_request, answer);
-                Input::Administered { request: self.next_request, command: *command, entropy: entropy::fresh() }
+                self.plans.insert(self.next_request, answer);
+                Input::ImportAsked { request: self.next_request, conversation, keys }
+            }
+            Event::ImportBuilt(segment, answer) => Input::ImportBuilt { request: self.asked(answer), segment },
+            Event::ImportUndone(conversation, import, answer) => {
+                Input::UndoAsked { request: self.asked(answer), conversation, import }
             }
             Event::Look(answer) => {
                 let condition = Condition {
@@ -324,8 +372,9 @@ impl Driver {
                     conversations_in_memory: self.hub.conversations_in_memory(),
                     ready: self.hub.is_ready(),
                 };
-                // Whoever asked may have gone.
-                drop(answer.send(condition));
+                if answer.send(condition).is_err() {
+                    tracing::debug!("whoever asked for the hub's condition has gone");
+                }
                 return;
             }
         };
@@ -337,6 +386,12 @@ impl Driver {
         }
         self.hub.handle(now, input, effects);
         self.carry_out(effects);
+    }
+
+    fn asked(&mut self, answer: oneshot::Sender<Outcome>) -> u64 {
+        self.next_request += 1;
+        self.answers.insert(self.next_request, answer);
+        self.next_request
     }
 
     fn carry_out(&mut self, effects: &mut Vec<Effect>) {
@@ -365,6 +420,11 @@ impl Driver {
                 Effect::Apply(apply) => self.workers.apply(apply),
                 Effect::Answer { request, outcome } => {
                     if let Some(answer) = self.answers.remove(&request) {
+                        drop(answer.send(outcome));
+                    }
+                }
+                Effect::ImportPlanned { request, outcome } => {
+                    if let Some(answer) = self.plans.remove(&request) {
                         drop(answer.send(outcome));
                     }
                 }

@@ -12,23 +12,11 @@ use lockstep_protocol::import::{self, ImportPlace, Known};
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
 use thiserror::Error;
 
+use crate::admin::ImportReport;
 use crate::driver::{HubHandle, Stopping};
 
 /// Another import may come in between this often before one gives up.
 const ATTEMPTS_MAX: usize = 16;
-
-/// What an import did.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Imported {
-    /// Facts that are in the conversation now because of it.
-    pub kept: u64,
-    /// Facts that were there before.
-    pub known: u64,
-    /// Facts that can never stand, by the code of the refusal.
-    pub refused: BTreeMap<String, u64>,
-    /// Segments written.
-    pub segments: u64,
-}
 
 /// Why an import ended early. What it had committed until then stays, and a rerun goes on behind it.
 #[derive(Debug, Error)]
@@ -54,7 +42,7 @@ pub async fn run(
     conversation: ConversationId,
     run: ImportId,
     facts: Vec<Fact>,
-) -> Result<Imported, ImportError> {
+) -> Result<ImportReport, ImportError> {
     let keys = import::keys(&facts);
     let mut known: BTreeMap<KeyId, Known> = BTreeMap::new();
     let mut next = hub.import_asked(conversation, Vec::new()).await?.map_err(ImportError::Refused)?.document;
@@ -69,7 +57,7 @@ pub async fn run(
         (sifted, segments)
     })
     .await?;
-    let mut done = Imported { known: sifted.known.len() as u64, ..Imported::default() };
+    let mut done = ImportReport { known: sifted.known.len() as u64, ..ImportReport::default() };
     for (_, code) in sifted.refused {
         *done.refused.entry(code.to_string()).or_default() += 1;
     }

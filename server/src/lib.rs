@@ -18,6 +18,7 @@ pub mod config;
 mod connection;
 mod driver;
 mod entropy;
+mod import;
 mod instance;
 mod listener;
 mod metrics;

@@ -16,7 +16,7 @@ use std::sync::{Arc, RwLock};
 use lockstep_core::effect::{Batch, OutsideEvent};
 use lockstep_core::row::Write;
 use lockstep_protocol::codec;
-use lockstep_protocol::id::{Epoch, HubId, Lsn};
+use lockstep_protocol::id::{DocumentId, Epoch, HubId, Lsn};
 use minicbor::Decode;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactionDecision, DB, DBCompressionType,
@@ -208,6 +208,7 @@ impl Store {
                     Write::Head { lsn, chain, at_ms } => head = Some(Head { lsn: *lsn, at_ms: *at_ms, chain: *chain }),
                     Write::Epoch { epoch, after } => epochs.push((*epoch, *after)),
                     Write::Floor(floor) => self.put_floor(&mut batch, *floor)?,
+                    Write::DocumentGone(id) => self.delete_document(&mut batch, *id)?,
                     other => self.put_row(&mut batch, other),
                 }
             }
@@ -237,7 +238,8 @@ impl Store {
 
     fn put_row(&self, batch: &mut WriteBatch, write: &Write) {
         match write {
-            Write::Head { .. } | Write::Epoch { .. } | Write::Floor(_) => {}
+            // Those of the whole log, and what needs reading, are written by `commit` itself.
+            Write::Head { .. } | Write::Epoch { .. } | Write::Floor(_) | Write::DocumentGone(_) => {}
             Write::Member(id, member) => self.put_directory(batch, DirectoryKey::Member(*id), member.as_ref()),
             Write::Device(id, device) => self.put_directory(batch, DirectoryKey::Device(*id), device.as_ref()),
             Write::Policy(policy) => self.put_directory(batch, DirectoryKey::Policy, Some(policy)),
@@ -264,6 +266,20 @@ impl Store {
             Some(row) => self.put(batch, Family::Directory, &key.to_bytes(), &codec::encode(row)),
             None => batch.delete_cf(self.family(Family::Directory), key.to_bytes()),
         }
+    }
+
+    /// Deletes an imported segment with its index rows. All of them are durable.
+    fn delete_document(&self, batch: &mut WriteBatch, id: DocumentId) -> Result<(), StoreError> {
+        let reader = self.reader();
+        let key = keys::document(id);
+        batch.delete_cf(self.family(Family::Documents), key);
+        batch.delete_cf(self.family(Family::Snapshots), key);
+        let past = keys::document(DocumentId { number: id.number + 1, ..id });
+        batch.delete_range_cf(self.family(Family::Chains), &key[..], &past[..]);
+        for key in reader.keys_of(id)? {
+            batch.delete_cf(self.family(Family::Keys), key);
+        }
+        Ok(())
     }
 
     fn put_floor(&self, batch: &mut WriteBatch, lsn: Lsn) -> Result<(), StoreError> {

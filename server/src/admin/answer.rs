@@ -40,6 +40,11 @@ pub enum Answer {
         /// Its id, hex.
         id: String,
     },
+    /// Facts were imported.
+    Imported {
+        /// What became of them.
+        report: ImportReport,
+    },
     /// All conversations.
     Conversations {
         /// In order of id.
@@ -147,6 +152,31 @@ impl ConversationInfo {
             service: conversation.service.map(|member| member.0),
             assigned: conversation.assigned.iter().map(|member| member.0).collect(),
             newest_lsn: row.newest.0,
+        }
+    }
+}
+
+/// What became of the facts of an import.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ImportReport {
+    /// In the conversation now because of it.
+    pub kept: u64,
+    /// There before.
+    pub known: u64,
+    /// Segments written.
+    pub segments: u64,
+    /// Can never stand, by why.
+    pub refused: std::collections::BTreeMap<String, u64>,
+}
+
+impl ImportReport {
+    /// Takes in what became of further facts.
+    pub fn add(&mut self, part: Self) {
+        self.kept += part.kept;
+        self.known += part.known;
+        self.segments += part.segments;
+        for (why, count) in part.refused {
+            *self.refused.entry(why).or_default() += count;
         }
     }
 }

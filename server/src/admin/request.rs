@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use lockstep_protocol::directory::Role;
-use lockstep_protocol::id::{ConversationId, DeviceId};
+use lockstep_protocol::id::{ConversationId, DeviceId, ImportId};
 use serde::{Deserialize, Serialize};
 
 /// A request, tagged by its verb.
@@ -73,6 +73,27 @@ pub enum Request {
         conversation: Hex<ConversationId>,
         /// Staff number.
         member: u32,
+    },
+    /// Imports facts into a conversation, which is opened if it is not there.
+    Import {
+        /// Which conversation.
+        conversation: Hex<ConversationId>,
+        /// The customer's shown name, for a new one.
+        customer: String,
+        /// Members assigned to a new one.
+        #[serde(default)]
+        assigned: Vec<u32>,
+        /// The run; the same for all parts of one import.
+        import: Hex<ImportId>,
+        /// Facts, a CBOR list in hex.
+        facts: String,
+    },
+    /// Takes an import back out of a conversation.
+    ImportUndo {
+        /// Which conversation.
+        conversation: Hex<ConversationId>,
+        /// The run.
+        import: Hex<ImportId>,
     },
     /// Takes the certificate's files as they are now.
     RefreshCertificate,
@@ -169,6 +190,12 @@ impl From16 for ConversationId {
 }
 
 impl From16 for DeviceId {
+    fn from_16(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From16 for ImportId {
     fn from_16(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }

@@ -74,6 +74,7 @@ pub(super) fn run(options: &Options, task: Task) -> Result<(), Failed> {
 pub(super) fn print(answer: &Answer, qr: bool) -> Result<(), Failed> {
     match answer {
         Answer::Done => output::line("done"),
+        Answer::Imported { report } => output::line(&format!("{} kept, {} there before", report.kept, report.known)),
         Answer::Member { id } => output::line(&format!("member {id}")),
         Answer::Conversation { id } => output::line(id),
         Answer::Pairing(pairing) => {

@@ -180,6 +180,7 @@ const fn kind_number(kind: DocumentKind) -> u8 {
     match kind {
         DocumentKind::Segment => 0,
         DocumentKind::Card => 1,
+        DocumentKind::Imported => 2,
     }
 }
 
@@ -187,6 +188,7 @@ const fn kind_of(number: u8) -> Option<DocumentKind> {
     match number {
         0 => Some(DocumentKind::Segment),
         1 => Some(DocumentKind::Card),
+        2 => Some(DocumentKind::Imported),
         _ => None,
     }
 }
@@ -230,6 +232,7 @@ mod tests {
             DocumentId::segment(conversation, 255),
             DocumentId::segment(conversation, 256),
             DocumentId::card(conversation, 0),
+            DocumentId::imported(conversation, 7),
         ];
         assert!(documents.windows(2).all(|pair| document(pair[0]) < document(pair[1])));
         for id in documents {

@@ -7,7 +7,7 @@ use lockstep_core::row::{ChainRow, ConversationRow, DocumentRow, DocumentState, 
 use lockstep_protocol::directory::{Device, Member, Policy};
 use lockstep_protocol::entry::LogChain;
 use lockstep_protocol::frame::CatalogueDocument;
-use lockstep_protocol::id::{ActorId, ConversationId, DeviceId, DocumentId, Epoch, Lsn, MemberId};
+use lockstep_protocol::id::{ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, Epoch, Lsn, MemberId};
 use minicbor::Decode;
 use rocksdb::{DB, Direction, IteratorMode, ReadOptions, SnapshotWithThreadMode};
 
@@ -80,8 +80,11 @@ impl<'a> Reader<'a> {
     /// `Corrupt`, `Engine`.
     pub fn answer(&self, query: &Query) -> Result<Answer, StoreError> {
         Ok(match query {
-            Query::Conversation(id) | Query::Listing { conversation: id, .. } => {
-                Answer::Conversation(self.conversation(*id)?)
+            Query::Conversation(id) => Answer::Conversation(self.conversation(*id)?),
+            Query::Listing { conversation, .. } => {
+                let mut imported = self.documents_with_content(*conversation)?;
+                imported.retain(|listed| listed.document.kind == DocumentKind::Imported);
+                Answer::Listing { row: self.conversation(*conversation)?, imported }
             }
             Query::Document(id) => Answer::Document(self.document(*id)?),
             Query::Keys { conversation, keys } => {
@@ -238,6 +241,23 @@ impl<'a> Reader<'a> {
         let place = Place { family: Family::Log, key: &key };
         let Some(bytes) = self.get(place.family, place.key)? else { return Ok(None) };
         LogRecord::decode(&bytes).map(Some).ok_or_else(|| StoreError::corrupt(place, "no record of the log"))
+    }
+
+    /// The keys of a conversation's index whose facts lie in a document.
+    pub(super) fn keys_of(&self, document: DocumentId) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut found = Vec::new();
+        let prefix = document.conversation.0;
+        self.scan(Family::Keys, &prefix, |key, value| {
+            if !key.starts_with(&prefix) {
+                return Ok(false);
+            }
+            let row: IndexRow = decode(Place { family: Family::Keys, key }, value)?;
+            if matches!(row, IndexRow::Fact(row) if row.document == document) {
+                found.push(key.to_vec());
+            }
+            Ok(true)
+        })?;
+        Ok(found)
     }
 
     fn document(&self, id: DocumentId) -> Result<Option<DocumentState>, StoreError> {

@@ -405,9 +405,9 @@ fn what_describes_a_new_conversation_is_as_new_as_the_changes_that_came() {
         entries unassign:2
           persist 2
           fetch before=None
-        listing 12 1,2,3
+        described 12 1,2,3
         fetched none
-        listing 14 1,3
+        described 14 1,3
           persist 1
         snapshot
           persist 3
@@ -421,5 +421,5 @@ fn what_describes_a_new_conversation_is_as_new_as_the_changes_that_came() {
         persist
         rows
           cursor=15 witness=15 facts=0 conversations=1 assigned:[m1, m3, m4] []
-    "#]].assert_eq(&run("online; entries revoke; entries assign:1 grant; entries unassign:2; listing 12 1,2,3; fetched none; listing 14 1,3; snapshot; fetched none; persist; rows; entries assign:4; persist; rows"));
+    "#]].assert_eq(&run("online; entries revoke; entries assign:1 grant; entries unassign:2; described 12 1,2,3; fetched none; described 14 1,3; snapshot; fetched none; persist; rows; entries assign:4; persist; rows"));
 }

@@ -228,7 +228,7 @@ impl Bench {
             "listing" => self.listing(rest),
             "snapshot" => self.snapshot(rest),
             "snapshot-imported" => self.snapshot_imported(rest),
-            "listing" => self.listing(rest),
+            "described" => self.described(rest),
             "fetched" => self.fetched(rest),
             "parsed" => self.parsed(),
             "unparsed" => self.unparsed(),

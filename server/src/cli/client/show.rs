@@ -89,6 +89,7 @@ impl MessageLine {
             MessageState::Flagged(collision) => ("flagged", Some(collision)),
             MessageState::SentAnyway => ("sent-anyway", None),
             MessageState::Discarded => ("discarded", None),
+            MessageState::Imported => ("imported", None),
         };
         Self {
             id: message.id.to_string(),
@@ -119,6 +120,7 @@ impl MessageLine {
             "held" => "! held",
             "flagged" => "! flagged",
             "sent-anyway" => "✓ sent anyway",
+            "imported" => "✓ imported",
             _ => "✗ discarded",
         }
     }

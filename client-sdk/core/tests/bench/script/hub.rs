@@ -247,7 +247,7 @@ impl Bench {
     }
 
     /// Answers the oldest Fetch with what the directory says as of an LSN: `15 2,3` for members 2 and 3 assigned.
-    pub(super) fn listing(&mut self, words: &str) {
+    pub(super) fn described(&mut self, words: &str) {
         let Some(DeviceFrame::Fetch(fetch)) = self.frames.front() else { panic!("no fetch waits") };
         let (lsn, members) = words.split_once(' ').expect("LSN members");
         let members = members.split(',').map(|member| MemberId(member.parse().expect("a number")));
