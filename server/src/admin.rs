@@ -23,8 +23,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use answer::{Answer, ConversationInfo, DeviceInfo, Failure, ImportReport, MemberInfo, Pairing, Status};
 pub(crate) use answer::snake_case;
+pub use answer::{Answer, ConversationInfo, DeviceInfo, Failure, ImportReport, MemberInfo, Pairing, Status};
 pub use request::{Hex, Request, RoleName};
 
 use crate::driver::{HubHandle, Stopping};
@@ -201,12 +201,8 @@ impl Desk {
                 self.done(Command::Unassign { conversation: conversation.0, member: MemberId(member) }).await
             }
             Request::Import { conversation, customer, assigned, import, facts } => {
-                let conversation = Conversation {
-                    id: conversation.0,
-                    customer,
-                    service: None,
-                    assigned: numbers(assigned),
-                };
+                let conversation =
+                    Conversation { id: conversation.0, customer, service: None, assigned: numbers(assigned) };
                 self.import(conversation, import.0, &facts).await
             }
             Request::ImportUndo { conversation, import } => {

@@ -6,27 +6,27 @@ use lockstep_core::input::Now;
 
 /// Wall time and monotonic time, as the core takes them.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock {
+pub(crate) struct Clock {
     start: Instant,
 }
 
 impl Clock {
     /// Begins to count monotonic milliseconds.
     #[must_use]
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self { start: Instant::now() }
     }
 
     /// Now. A wall clock before 1970 reads as 1970.
     #[must_use]
-    pub fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now { wall_ms: millis(wall), mono_ms: millis(self.start.elapsed()) }
     }
 
     /// The moment of a monotonic time of this clock.
     #[must_use]
-    pub fn instant(&self, mono_ms: u64) -> Instant {
+    pub(crate) fn instant(&self, mono_ms: u64) -> Instant {
         self.start + std::time::Duration::from_millis(mono_ms)
     }
 }

@@ -16,7 +16,7 @@ const GROUP_BATCHES_MAX: usize = 4_096;
 
 /// The thread, and the way to it.
 #[derive(Debug)]
-pub struct Committer {
+pub(crate) struct Committer {
     batches: Option<Sender<Batch>>,
     thread: Option<JoinHandle<()>>,
     failure: Arc<RwLock<Option<StoreError>>>,
@@ -27,7 +27,7 @@ impl Committer {
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn start(store: Arc<Store>, inbox: Inbox, metrics: Arc<Metrics>) -> std::io::Result<Self> {
+    pub(crate) fn start(store: Arc<Store>, inbox: Inbox, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let (batches, waiting) = channel();
         let failure = Arc::new(RwLock::new(None));
         let report = Arc::clone(&failure);
@@ -41,7 +41,7 @@ impl Committer {
     }
 
     /// Queues a batch.
-    pub fn commit(&self, batch: Batch) {
+    pub(crate) fn commit(&self, batch: Batch) {
         // After a failure the thread is gone: the batch is dropped unacknowledged, and the hub is about to stop.
         if let Some(batches) = &self.batches
             && batches.send(batch).is_err()
@@ -52,7 +52,7 @@ impl Committer {
 
     /// Waits until everything queued is durable, ends the thread, and answers why it failed, if it did.
     #[must_use]
-    pub fn finish(mut self) -> Option<StoreError> {
+    pub(crate) fn finish(mut self) -> Option<StoreError> {
         self.batches = None;
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()

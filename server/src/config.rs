@@ -296,8 +296,10 @@ mod tests {
 
     #[test]
     fn all_problems_come_at_once() {
-        let file = "folder = 3\nnonsense = 1\n[listen]\naddress = \"here\"\nconnection_max = 5\n[log]\nformat = \"xml\"";
-        let problems = load(file, &[("LOCKSTEP_GRACE_SECONDS", "soon")], &[("tls.key", "k.pem"), ("x", "y")]).unwrap_err();
+        let file =
+            "folder = 3\nnonsense = 1\n[listen]\naddress = \"here\"\nconnection_max = 5\n[log]\nformat = \"xml\"";
+        let problems =
+            load(file, &[("LOCKSTEP_GRACE_SECONDS", "soon")], &[("tls.key", "k.pem"), ("x", "y")]).unwrap_err();
         let text = problems.to_string();
         for part in [
             "8 problems",

@@ -34,7 +34,7 @@ const _: () = assert!(WRITE_BUFFER_BYTES_MAX > limits::FRAME_BYTES_MAX + WRITE_B
 
 /// The limits of a WebSocket: the library's own defaults are unbounded or wasteful.
 #[must_use]
-pub fn websocket_config() -> WebSocketConfig {
+pub(crate) fn websocket_config() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
@@ -45,7 +45,7 @@ pub fn websocket_config() -> WebSocketConfig {
 }
 
 /// Runs a connection to its end, and tells the hub. Answers why the hub closed it, if it did.
-pub async fn run<S>(socket: WebSocketStream<S>, hub: &HubHandle, metrics: &Arc<Metrics>) -> Option<CloseReason>
+pub(crate) async fn run<S>(socket: WebSocketStream<S>, hub: &HubHandle, metrics: &Arc<Metrics>) -> Option<CloseReason>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -149,10 +149,7 @@ where
     sink.feed(Message::Binary(frame)).await.is_ok()
 }
 
-async fn close<S>(
-    mut sink: SplitSink<WebSocketStream<S>, Message>,
-    reason: Option<CloseReason>,
-) -> Option<CloseReason>
+async fn close<S>(mut sink: SplitSink<WebSocketStream<S>, Message>, reason: Option<CloseReason>) -> Option<CloseReason>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

@@ -86,7 +86,7 @@ pub struct Condition {
 
 /// The way to the hub for what must never wait: answers of its own threads.
 #[derive(Clone, Debug)]
-pub struct Inbox(mpsc::UnboundedSender<Event>);
+pub(crate) struct Inbox(mpsc::UnboundedSender<Event>);
 
 impl Inbox {
     pub(crate) fn tell(&self, input: Input) {
@@ -226,7 +226,7 @@ impl Default for Queues {
 }
 
 /// The hub's task: one owner of the core.
-pub struct Driver {
+pub(crate) struct Driver {
     hub: Hub,
     queues: Queues,
     clock: Clock,
@@ -259,7 +259,12 @@ impl Driver {
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn start(boot: Boot, store: Arc<Store>, metrics: Arc<Metrics>, grace: Duration) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        boot: Boot,
+        store: Arc<Store>,
+        metrics: Arc<Metrics>,
+        grace: Duration,
+    ) -> std::io::Result<Self> {
         let (queues, clock, restored) = (Queues::default(), Clock::start(), boot.restored);
         let inbox = Inbox(queues.handle.inbox.clone());
         let committer = Committer::start(Arc::clone(&store), inbox.clone(), Arc::clone(&metrics))?;
@@ -291,7 +296,7 @@ impl Driver {
 
     /// The way to the hub.
     #[must_use]
-    pub fn handle(&self) -> HubHandle {
+    pub(crate) fn handle(&self) -> HubHandle {
         self.queues.handle.clone()
     }
 
@@ -299,7 +304,7 @@ impl Driver {
     ///
     /// # Errors
     /// Why the log failed.
-    pub async fn run(mut self) -> Result<(), crate::store::StoreError> {
+    pub(crate) async fn run(mut self) -> Result<(), crate::store::StoreError> {
         let mut effects = Vec::new();
         while self.ended.is_none() {
             let is_behind = self.newest.0 - self.synced.0 > UNSYNCED_BATCHES_MAX;

@@ -5,7 +5,7 @@
 /// # Panics
 /// If the system has no source of randomness: nothing that this hub does is safe without one.
 #[must_use]
-pub fn fresh<const N: usize>() -> [u8; N] {
+pub(crate) fn fresh<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the system has a source of randomness");
     bytes

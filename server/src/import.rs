@@ -20,7 +20,7 @@ const ATTEMPTS_MAX: usize = 16;
 
 /// Why an import ended early. What it had committed until then stays, and a rerun goes on behind it.
 #[derive(Debug, Error)]
-pub enum ImportError {
+pub(crate) enum ImportError {
     /// The hub is stopping.
     #[error("the hub is stopping; run the import again when it is back, it goes on where it ended")]
     Stopping(#[from] Stopping),
@@ -36,7 +36,7 @@ pub enum ImportError {
 ///
 /// # Errors
 /// See [`ImportError`].
-pub async fn run(
+pub(crate) async fn run(
     hub: &HubHandle,
     id: HubId,
     conversation: ConversationId,
@@ -82,7 +82,8 @@ async fn write(
         let (place, again) = (ImportPlace { hub: id, import, document }, facts.clone());
         let built = aside(move || build_import(place, again)).await?;
         let built = built.map_err(|error| ImportError::Building(error.to_string()))?;
-        let segment = ImportSegment { document, import, facts: built.facts, head: built.derived.head, bytes: built.bytes };
+        let segment =
+            ImportSegment { document, import, facts: built.facts, head: built.derived.head, bytes: built.bytes };
         match hub.import_built(segment).await? {
             Outcome::Refused(refusal) => match (refusal.known(), refusal.open) {
                 // Another import came in between: once more, behind it.

@@ -36,7 +36,7 @@ pub enum InstanceError {
 
 /// A folder that is this process's alone while this lives.
 #[derive(Debug)]
-pub struct Instance {
+pub(crate) struct Instance {
     folder: PathBuf,
     _lock: File,
 }
@@ -46,7 +46,7 @@ impl Instance {
     ///
     /// # Errors
     /// `Locked`, `File`.
-    pub fn take(folder: &Path) -> Result<Self, InstanceError> {
+    pub(crate) fn take(folder: &Path) -> Result<Self, InstanceError> {
         let file = |path: &Path| {
             let path = path.to_owned();
             move |error| InstanceError::File { path, error }
@@ -64,7 +64,7 @@ impl Instance {
 
     /// The folder.
     #[must_use]
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
@@ -72,7 +72,7 @@ impl Instance {
     ///
     /// # Errors
     /// `File`, `KeyMissing`, `KeyDamaged`.
-    pub fn hub_key(&self) -> Result<HubKey, InstanceError> {
+    pub(crate) fn hub_key(&self) -> Result<HubKey, InstanceError> {
         let path = self.folder.join("keys").join("hub.key");
         match std::fs::read(&path) {
             Ok(bytes) => {

@@ -11,8 +11,8 @@
 //! and time ([`listener`]). Logs carry ids, never bodies, names or keys.
 
 pub mod admin;
-mod clock;
 pub mod cli;
+mod clock;
 mod commit;
 pub mod config;
 mod connection;

@@ -49,7 +49,7 @@ struct Shared {
 }
 
 /// The port, bound and not yet served.
-pub struct Listener {
+pub(crate) struct Listener {
     tcp: TcpListener,
     acceptor: TlsAcceptor,
     shared: Arc<Shared>,
@@ -66,7 +66,7 @@ impl Listener {
     ///
     /// # Errors
     /// If the system does not give it.
-    pub async fn bind(
+    pub(crate) async fn bind(
         config: &ListenConfig,
         acceptor: TlsAcceptor,
         hub: HubHandle,
@@ -88,12 +88,12 @@ impl Listener {
     ///
     /// # Errors
     /// If the system does not say.
-    pub fn address(&self) -> std::io::Result<SocketAddr> {
+    pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
         self.tcp.local_addr()
     }
 
     /// Serves until `stop` turns true, then waits for the connections to end: the hub closes them.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut tasks = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -162,10 +162,7 @@ async fn serve(acceptor: TlsAcceptor, shared: &Shared, tcp: TcpStream, peer: IpA
     };
     let pages = Pages::new(shared, peer);
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(HANDSHAKE)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX);
+    http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
     let answered = http.serve_connection(TokioIo::new(tls), pages.service()).with_upgrades();
     match tokio::time::timeout(HTTP, answered).await {
         Ok(Ok(())) => {}

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 /// What the operator named, or what the machine knows of itself: addresses of its network first (a phone rarely
 /// resolves a host name of the LAN), then its name, then itself.
 #[must_use]
-pub fn reachable(named: &[String], address: SocketAddr) -> Vec<String> {
+pub(crate) fn reachable(named: &[String], address: SocketAddr) -> Vec<String> {
     if !named.is_empty() {
         return named.to_vec();
     }

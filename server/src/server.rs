@@ -121,7 +121,8 @@ impl Server {
             planted: Planted::default(),
         };
         let grace = Duration::from_secs(config.grace_seconds);
-        let driver = Driver::start(boot, Arc::clone(&store), Arc::clone(&metrics), grace).map_err(ServerError::Thread)?;
+        let driver =
+            Driver::start(boot, Arc::clone(&store), Arc::clone(&metrics), grace).map_err(ServerError::Thread)?;
         let hub = driver.handle();
         let listener = Listener::bind(&config.listen, certificate.acceptor()?, hub.clone(), Arc::clone(&metrics)).await;
         let listen = |error| ServerError::Listen { address: config.listen.address, error };
@@ -134,8 +135,13 @@ impl Server {
             pinned: certificate.pinned(),
             folder: instance.folder().to_owned(),
         };
-        let admin =
-            Admin::bind(identity.clone(), hub.clone(), Arc::clone(&store), Arc::clone(&certificate), Arc::clone(&metrics))?;
+        let admin = Admin::bind(
+            identity.clone(),
+            hub.clone(),
+            Arc::clone(&store),
+            Arc::clone(&certificate),
+            Arc::clone(&metrics),
+        )?;
         let (stop, stopping) = watch::channel(false);
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(listener.run(stopping.clone()));

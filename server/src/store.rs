@@ -381,11 +381,9 @@ fn family_options(family: Family, config: &StoreConfig, cache: &Cache, floor: &A
     });
     if family == Family::Tails {
         let floor = Arc::clone(floor);
-        options.set_compaction_filter("below-floor", move |_, key, _| {
-            match keys::lsn_of(key) {
-                Some(lsn) if lsn.0 <= floor.load(Ordering::Relaxed) => CompactionDecision::Remove,
-                _ => CompactionDecision::Keep,
-            }
+        options.set_compaction_filter("below-floor", move |_, key, _| match keys::lsn_of(key) {
+            Some(lsn) if lsn.0 <= floor.load(Ordering::Relaxed) => CompactionDecision::Remove,
+            _ => CompactionDecision::Keep,
         });
     }
     options

@@ -22,7 +22,7 @@ const READERS: usize = 2;
 
 /// The threads, and the ways to them.
 #[derive(Debug)]
-pub struct Workers {
+pub(crate) struct Workers {
     queries: Option<Sender<Query>>,
     applies: Option<Sender<Apply>>,
     threads: Vec<JoinHandle<()>>,
@@ -33,7 +33,7 @@ impl Workers {
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn start(store: &Arc<Store>, inbox: &Inbox) -> std::io::Result<Self> {
+    pub(crate) fn start(store: &Arc<Store>, inbox: &Inbox) -> std::io::Result<Self> {
         let (queries, waiting) = channel();
         let waiting = Arc::new(Mutex::new(waiting));
         let mut threads = Vec::new();
@@ -50,17 +50,17 @@ impl Workers {
     }
 
     /// Queues a question; it comes back as `Loaded`.
-    pub fn load(&self, query: Query) {
+    pub(crate) fn load(&self, query: Query) {
         send(self.queries.as_ref(), query);
     }
 
     /// Queues a compaction; it comes back as `Applied`.
-    pub fn apply(&self, apply: Apply) {
+    pub(crate) fn apply(&self, apply: Apply) {
         send(self.applies.as_ref(), apply);
     }
 
     /// Ends the threads after what is queued.
-    pub fn finish(mut self) {
+    pub(crate) fn finish(mut self) {
         self.queries = None;
         self.applies = None;
         for thread in self.threads.drain(..) {

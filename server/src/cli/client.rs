@@ -14,8 +14,8 @@ use lockstep_protocol::link::Link;
 use lockstep_protocol::refusal::RefusalCode;
 use tokio::time::Instant;
 
-use super::exit::{Exit, Failed};
 use super::Options;
+use super::exit::{Exit, Failed};
 use show::{ConversationLine, MessageLine};
 
 #[derive(Debug, Args)]
@@ -362,7 +362,8 @@ impl Desk<'_> {
         let given_up = self.device.not_sent();
         let given_up = given_up.iter().find(|item| matches!(&item.fact, Fact::Message(message) if message.id == id));
         if let Some(item) = given_up {
-            let why = RefusalCode::from_number(item.code).map_or_else(|| item.code.to_string(), |code| code.to_string());
+            let why =
+                RefusalCode::from_number(item.code).map_or_else(|| item.code.to_string(), |code| code.to_string());
             return Err(Failed::new(Exit::Failed, "not_sent", format!("not sent, because {why}")));
         }
         match view.shown().message(id) {
@@ -377,7 +378,8 @@ impl Desk<'_> {
 }
 
 fn message_id(text: &str) -> Result<MessageId, Failed> {
-    MessageId::parse(text).ok_or_else(|| usage("a message id is 26 letters and digits, as `lockstep client history` shows them"))
+    MessageId::parse(text)
+        .ok_or_else(|| usage("a message id is 26 letters and digits, as `lockstep client history` shows them"))
 }
 
 fn usage(text: &str) -> Failed {
@@ -386,7 +388,8 @@ fn usage(text: &str) -> Failed {
 
 async fn within<T>(wait: Duration, doing: impl Future<Output = T>) -> Result<T, Failed> {
     tokio::time::timeout(wait, doing).await.map_err(|_| {
-        let text = format!("no answer from the hub in {} s; is it running, and is its address reachable?", wait.as_secs());
+        let text =
+            format!("no answer from the hub in {} s; is it running, and is its address reachable?", wait.as_secs());
         Failed::new(Exit::Unavailable, "timeout", text)
     })
 }

@@ -14,6 +14,7 @@ use lockstep_migrate::source::{self, MediaReading, Source};
 use lockstep_migrate::whatsapp::{self, ReadOptions};
 use lockstep_migrate::{SAMPLE, SAMPLE_NAME};
 use lockstep_protocol::id::{ConversationId, ImportId, MemberId, MessageId};
+use lockstep_protocol::limits;
 use tokio::signal;
 
 use super::exit::{Exit, Failed};
@@ -109,7 +110,7 @@ async fn play(server: &Server, folder: &Path) -> Result<(), Failed> {
     for (id, name, role) in TEAM {
         admin.ask(&Request::MemberAdd { id: Some(id), name: name.into(), role }).await?;
     }
-    let conversation = import_sample(server).await?;
+    let (conversation, newest) = import_sample(server).await?;
 
     say("Three devices are paired by link, and the history is on each of them:")?;
     let cable = Cable::lay(server.identity().address).await?;
@@ -129,13 +130,14 @@ async fn play(server: &Server, folder: &Path) -> Result<(), Failed> {
         };
         patient(device.conversation(conversation)).await??;
         let mut view = device.open_conversation(conversation).await?;
-        patient(view.until(|shown| !shown.messages.is_empty())).await??;
+        patient(view.until(|shown| shown.message(newest).is_some())).await??;
         seats.push(Seat { device, view });
     }
     let home = folder.join("device-9");
     let channel = patient(Device::enrol(&home, &pair(&mut admin, CHANNEL).await?, "channel")).await??;
     patient(channel.conversation(conversation)).await??;
-    let columns = Columns::new(&["Nok · phone", "Arjun · PC", "Mei Lin · tablet"], &TEAM.map(|(id, name, _)| (id, name)));
+    let columns =
+        Columns::new(&["Nok · phone", "Arjun · PC", "Mei Lin · tablet"], &TEAM.map(|(id, name, _)| (id, name)));
     columns.show(&seats)?;
 
     say("The customer asks. Arjun and Mei Lin answer at the same moment:")?;
@@ -160,7 +162,9 @@ async fn play(server: &Server, folder: &Path) -> Result<(), Failed> {
     everywhere(&mut seats, held, |state| state == MessageState::Discarded).await?;
     columns.show(&seats)?;
 
-    say("Mei Lin loses her connection and answers all the same. Meanwhile Nok has answered:")?;
+    // Within the window even an answer to the next question would be held back.
+    tokio::time::sleep(Duration::from_millis(limits::REPLY_WINDOW_MS)).await;
+    say("Five seconds later Mei Lin loses her connection, and answers all the same. Meanwhile Nok has answered:")?;
     cable.pull();
     patient(seats[2].device.until(|status| !status.online)).await??;
     let question = channel.receive(conversation, None, "And the tiles for the terrace?").await?;
@@ -217,7 +221,7 @@ async fn pair(admin: &mut AdminClient, member: u32) -> Result<Link, Failed> {
 }
 
 /// Imports the bundled export, as `lockstep migrate import` would.
-async fn import_sample(server: &Server) -> Result<ConversationId, Failed> {
+async fn import_sample(server: &Server) -> Result<(ConversationId, MessageId), Failed> {
     let source = Source::from_bytes(SAMPLE_NAME, SAMPLE.as_bytes(), MediaReading::List)?;
     let reading = whatsapp::read(&source.text, &source.files, &ReadOptions::default());
     let zone = source::time_zone(Some("Asia/Bangkok"))
@@ -241,7 +245,9 @@ async fn import_sample(server: &Server) -> Result<ConversationId, Failed> {
     let imported = import::run(server.hub(), server.identity().hub, plan.conversation, run, plan.facts.clone()).await;
     let imported = imported.map_err(|error| Failed::new(Exit::Failed, "import", error.to_string()))?;
     output::line(&format!("  {} facts in {} segment(s)", imported.kept, imported.segments))?;
-    Ok(plan.conversation)
+    let newest = plan.message_ids().max();
+    let newest = newest.ok_or_else(|| Failed::new(Exit::Internal, "demo", "the sample has no messages"))?;
+    Ok((plan.conversation, newest))
 }
 
 /// Leaves the hub running, with links to pair real devices, until it is interrupted.

@@ -107,7 +107,9 @@ fn check_disk(folder: &Path, report: &mut Report) {
     let free_bytes = space.f_bavail.saturating_mul(space.f_frsize);
     let text = format!("{} MiB free", free_bytes / 1024 / 1024);
     match free_bytes {
-        ..FREE_BYTES_MIN => report.add("disk", Health::Bad, text + "; the hub stops when it cannot write: free some space"),
+        ..FREE_BYTES_MIN => {
+            report.add("disk", Health::Bad, text + "; the hub stops when it cannot write: free some space")
+        }
         ..FREE_BYTES_WARN => report.add("disk", Health::Warning, text + "; free some space soon"),
         _ => report.add("disk", Health::Good, text),
     }
@@ -169,7 +171,9 @@ fn check_stopped(config: &Config, report: &mut Report) {
 
 fn check_days(days: Option<u64>, report: &mut Report) {
     match days {
-        None => report.add("certificate", Health::Bad, "expired; put a new one in place (same key), or restart the hub"),
+        None => {
+            report.add("certificate", Health::Bad, "expired; put a new one in place (same key), or restart the hub")
+        }
         Some(days @ ..CERTIFICATE_DAYS_WARN) => {
             report.add("certificate", Health::Warning, format!("{days} days left; renew it, with the same key"));
         }

@@ -107,7 +107,8 @@ impl From<lockstep_client::Error> for Failed {
             Error::Busy => (Exit::Failed, "busy"),
             _ => (Exit::Failed, "closed"),
         };
-        let code = error.code().map_or_else(|| code.to_owned(), |refusal| crate::admin::snake_case(&format!("{refusal:?}")));
+        let code =
+            error.code().map_or_else(|| code.to_owned(), |refusal| crate::admin::snake_case(&format!("{refusal:?}")));
         Self { exit, code, message: error.to_string() }
     }
 }

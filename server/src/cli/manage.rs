@@ -8,7 +8,10 @@ use crate::admin::{AdminClient, Answer, Request};
 pub(super) enum Task {
     Status,
     ReloadCertificate,
-    Pair { member: u32, qr: bool },
+    Pair {
+        member: u32,
+        qr: bool,
+    },
     Ask(Request),
     /// A request with an id that is not one.
     Unusable(String),
@@ -43,14 +46,12 @@ impl From<ConversationVerb> for Task {
                 Self::Ask(Request::ConversationNew { customer, service, assigned: assign })
             }
             ConversationVerb::List => Self::Ask(Request::ConversationList),
-            ConversationVerb::Assign { conversation, member } => conversation.parse().map_or_else(
-                Self::Unusable,
-                |conversation| Self::Ask(Request::Assign { conversation, member }),
-            ),
-            ConversationVerb::Unassign { conversation, member } => conversation.parse().map_or_else(
-                Self::Unusable,
-                |conversation| Self::Ask(Request::Unassign { conversation, member }),
-            ),
+            ConversationVerb::Assign { conversation, member } => conversation
+                .parse()
+                .map_or_else(Self::Unusable, |conversation| Self::Ask(Request::Assign { conversation, member })),
+            ConversationVerb::Unassign { conversation, member } => conversation
+                .parse()
+                .map_or_else(Self::Unusable, |conversation| Self::Ask(Request::Unassign { conversation, member })),
         }
     }
 }
@@ -91,7 +92,8 @@ pub(super) fn print(answer: &Answer, qr: bool) -> Result<(), Failed> {
             output::table(&["number", "name", "role", "devices"], &rows.collect::<Vec<_>>())
         }
         Answer::Devices { devices } => {
-            let rows = devices.iter().map(|device| vec![device.id.clone(), device.member.to_string(), device.name.clone()]);
+            let rows =
+                devices.iter().map(|device| vec![device.id.clone(), device.member.to_string(), device.name.clone()]);
             output::table(&["device", "member", "name"], &rows.collect::<Vec<_>>())
         }
         Answer::Conversations { conversations } => {

@@ -89,8 +89,17 @@ fn member(text: &str) -> Result<(String, MemberId), String> {
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 enum Printed<'a> {
-    Inspection { summary: &'a Summary },
-    Import { conversation: String, import: String, customer: &'a str, ledger: Ledger, report: &'a ImportReport, rejects: usize },
+    Inspection {
+        summary: &'a Summary,
+    },
+    Import {
+        conversation: String,
+        import: String,
+        customer: &'a str,
+        ledger: Ledger,
+        report: &'a ImportReport,
+        rejects: usize,
+    },
 }
 
 pub(super) fn run(options: &Options, verb: MigrateVerb) -> Result<(), Failed> {

@@ -240,7 +240,8 @@ mod tests {
             assert_eq!(lsn_of(&tail(id, Lsn(258))), Some(Lsn(258)));
         }
         assert!(tail(documents[0], Lsn(255)) < tail(documents[0], Lsn(256)));
-        for key in [DirectoryKey::Member(MemberId(70_000)), DirectoryKey::Device(DeviceId([3; 16])), DirectoryKey::Policy]
+        for key in
+            [DirectoryKey::Member(MemberId(70_000)), DirectoryKey::Device(DeviceId([3; 16])), DirectoryKey::Policy]
         {
             assert_eq!(DirectoryKey::from_bytes(&key.to_bytes()), Some(key));
         }

@@ -42,7 +42,8 @@ impl Outside {
     /// Opens or makes it, and cuts off what was not written whole.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let outside = |error| StoreError::Outside { path: path.to_owned(), error };
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(outside)?;
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(outside)?;
         let list = Self { path: path.to_owned(), file: Mutex::new(file) };
         let (_, whole_bytes) = list.scan()?;
         let mut file = list.file();

@@ -420,11 +420,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn iterate(
-        &self,
-        family: Family,
-        from: &[u8],
-    ) -> rocksdb::DBIteratorWithThreadMode<'_, DB> {
+    fn iterate(&self, family: Family, from: &[u8]) -> rocksdb::DBIteratorWithThreadMode<'_, DB> {
         let options = ReadOptions::default();
         let mode = IteratorMode::From(from, Direction::Forward);
         self.snapshot.iterator_cf_opt(self.store.family(family), options, mode)

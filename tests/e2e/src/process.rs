@@ -24,7 +24,11 @@ pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own file");
     let folder = test.parent().and_then(Path::parent).expect("tests lie in target/PROFILE/deps");
     let path = folder.join(name);
-    assert!(path.exists(), "{} is missing: run tests/run, or cargo build --workspace --examples --bins", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run tests/run, or cargo build --workspace --examples --bins",
+        path.display()
+    );
     path
 }
 

@@ -36,7 +36,9 @@ impl Team {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let hub = Hub::create(&folder.path().join("hub"));
-        for (number, name, role) in [("2", "Anna Agent", "agent"), ("3", "Ben Agent", "agent"), ("9", "Chat", "service")] {
+        for (number, name, role) in
+            [("2", "Anna Agent", "agent"), ("3", "Ben Agent", "agent"), ("9", "Chat", "service")]
+        {
             hub.json(&["member", "add", name, "--role", role, "--id", number]);
         }
         Self { hub, folder, devices: 0 }

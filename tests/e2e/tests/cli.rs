@@ -20,7 +20,8 @@ impl Shell {
     }
 
     fn lines(&mut self, arguments: &[&str]) -> Vec<Value> {
-        let words = if ["client", "member", "device", "conversation", "certificate", "migrate"].contains(&arguments[0]) {
+        let words = if ["client", "member", "device", "conversation", "certificate", "migrate"].contains(&arguments[0])
+        {
             2
         } else {
             1

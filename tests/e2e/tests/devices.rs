@@ -7,12 +7,8 @@ use lockstep_e2e::{Team, is_sent, within};
 async fn three_devices_see_the_same_and_one_of_two_answers_wins() {
     let mut team = Team::new();
     let conversation = team.conversation();
-    let (owner, anna, ben, chat) = (
-        team.device(1).await,
-        team.device(2).await,
-        team.device(3).await,
-        team.device(9).await,
-    );
+    let (owner, anna, ben, chat) =
+        (team.device(1).await, team.device(2).await, team.device(3).await, team.device(9).await);
     let mut views = [
         team.open(&owner, conversation).await,
         team.open(&anna, conversation).await,
@@ -32,9 +28,9 @@ async fn three_devices_see_the_same_and_one_of_two_answers_wins() {
         let settled = within(
             "both verdicts",
             view.until(|shown| {
-                [one, other].iter().all(|id| {
-                    shown.message(*id).is_some_and(|message| message.state != MessageState::Pending)
-                })
+                [one, other]
+                    .iter()
+                    .all(|id| shown.message(*id).is_some_and(|message| message.state != MessageState::Pending))
             }),
         );
         let shown = settled.await.unwrap();
@@ -159,9 +155,8 @@ async fn a_lease_is_seen_by_others_and_stands_in_their_way() {
     anna.typing(conversation).await.unwrap();
     within("the lease elsewhere", bens.until(|shown| shown.typing.is_some())).await.unwrap();
     let reply = ben.send(conversation, "I was faster").await.unwrap();
-    let held = annas.until(|shown| {
-        shown.message(reply).is_some_and(|message| matches!(message.state, MessageState::Held(_)))
-    });
+    let held =
+        annas.until(|shown| shown.message(reply).is_some_and(|message| matches!(message.state, MessageState::Held(_))));
     within("the collision", held).await.unwrap();
     let state = bens.until(|shown| shown.message(reply).unwrap().state != MessageState::Pending);
     let shown = within("the verdict", state).await.unwrap();

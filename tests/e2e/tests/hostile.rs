@@ -131,8 +131,7 @@ async fn a_device_that_does_not_read_holds_nobody_up() {
     // A third device is enrolled and its process stopped: its socket fills and is not read.
     let (home, link) = (team.home(), team.link(1));
     let home = home.to_str().unwrap().to_owned();
-    let enrolled =
-        lockstep_e2e::lockstep(team.hub.folder(), &["client", "--home", &home, "enrol", &link.to_string()]);
+    let enrolled = lockstep_e2e::lockstep(team.hub.folder(), &["client", "--home", &home, "enrol", &link.to_string()]);
     assert!(enrolled.status.success());
     let mut stalled = std::process::Command::new(lockstep_e2e::program("lockstep"))
         .args(["--json", "client", "--home", &home, "watch", &conversation.to_string()])

@@ -73,9 +73,7 @@ async fn write(
     while !stop.load(Ordering::Relaxed) {
         let id = device.note(conversation, &format!("note {}", ids.len())).await.unwrap();
         ids.push(id);
-        let sent = view.until(|shown| {
-            shown.message(id).is_some_and(|message| message.state != MessageState::Pending)
-        });
+        let sent = view.until(|shown| shown.message(id).is_some_and(|message| message.state != MessageState::Pending));
         within("a confirmation", sent).await.unwrap();
         confirmed.fetch_add(1, Ordering::Relaxed);
     }

@@ -161,27 +161,12 @@ fn clock(at_ms: u64) -> String {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 enum Printed<'a> {
     Done,
-    Status {
-        member: Option<u32>,
-        online: bool,
-        caught_up: bool,
-        synced: bool,
-        outbox: usize,
-        not_sent: usize,
-    },
-    Conversations {
-        conversations: Vec<ConversationLine>,
-    },
+    Status { member: Option<u32>, online: bool, caught_up: bool, synced: bool, outbox: usize, not_sent: usize },
+    Conversations { conversations: Vec<ConversationLine> },
     Message(&'a MessageLine),
-    Removed {
-        at: usize,
-    },
-    Typing {
-        member: Option<u32>,
-    },
-    Export {
-        files: Vec<File>,
-    },
+    Removed { at: usize },
+    Typing { member: Option<u32> },
+    Export { files: Vec<File> },
     Closed,
 }
 

@@ -104,7 +104,9 @@ const fn letter_width(letter: char) -> usize {
         | 0x0e47..=0x0e4e
         | 0x200b..=0x200f
         | 0xfe00..=0xfe0f => 0,
-        0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xff00..=0xff60 | 0x1f300..=0x1faff => 2,
+        0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xff00..=0xff60 | 0x1f300..=0x1faff => {
+            2
+        }
         _ => 1,
     }
 }
@@ -115,7 +117,8 @@ mod tests {
 
     #[test]
     fn columns_are_equally_wide() {
-        for text in ["", "short", &"long ".repeat(20), "สวัสดีค่ะ", "你好你好你好你好你好你好你好你好你好你好你好", "🙏🙏"] {
+        for text in ["", "short", &"long ".repeat(20), "สวัสดีค่ะ", "你好你好你好你好你好你好你好你好你好你好你好", "🙏🙏"]
+        {
             let width: usize = fit(text).chars().map(letter_width).sum();
             assert_eq!(width, WIDTH, "{text}");
         }

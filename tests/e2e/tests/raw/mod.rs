@@ -49,7 +49,7 @@ impl ServerCertVerifier for Anyone {
 }
 
 /// A TLS connection.
-pub async fn tls(address: &str) -> TlsStream<TcpStream> {
+pub(crate) async fn tls(address: &str) -> TlsStream<TcpStream> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
