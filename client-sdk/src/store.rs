@@ -15,6 +15,8 @@
 //! table, key and row, then the row's CBOR: redb itself checks its pages only when it repairs a file.
 
 pub(crate) mod row;
+#[cfg(test)]
+mod tests;
 pub(crate) mod thread;
 
 use std::fs::{self, File};
