@@ -3,13 +3,16 @@
 #[path = "support/hub.rs"]
 mod hub;
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use futures_util::future::try_join_all;
 use hub::TestHub;
 use lockstep_client::{
-    ConnectTrouble, ConversationId, Device, Error, Event, Link, MemberId, MessageState, Notice, RefusalCode,
+    ConnectTrouble, ConversationId, Device, Error, Event, Link, MemberId, MessageId, MessageState, Notice, RefusalCode,
     Resolution, Role, StoreError, ViewEvent,
 };
 use lockstep_protocol::document::Document;
@@ -55,7 +58,7 @@ impl Scene {
 
 fn check<F: Future<Output = Result<()>>>(test: F) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let outcome = runtime.expect("a runtime").block_on(tokio::time::timeout(PATIENCE, test));
+    let outcome = runtime.expect("a runtime").block_on(async { tokio::time::timeout(PATIENCE, test).await });
     outcome.expect("within patience").expect("no error");
 }
 
@@ -293,9 +296,9 @@ fn many_readers_share_a_view_and_slow_ones_miss_nothing() {
         let mut quick = device.open_conversation(at).await?;
         drop(device.open_conversation(at).await?);
         const MESSAGES: usize = 600;
-        for number in 0..MESSAGES {
-            device.note(at, &number.to_string()).await?;
-        }
+        let texts: Vec<_> = (0..MESSAGES).map(|number| number.to_string()).collect();
+        // All at once: those that wait together become durable together.
+        try_join_all(texts.iter().map(|text| device.note(at, text))).await?;
         device.synced().await?;
         // Every message appears and then turns green: more events than a reader may leave waiting.
         let green = |shown: &lockstep_client::Shown| {
@@ -304,13 +307,109 @@ fn many_readers_share_a_view_and_slow_ones_miss_nothing() {
         quick.until(green).await?;
         slow.until(green).await?;
         assert_eq!(slow.shown(), quick.shown());
-        let expected: Vec<_> = (0..MESSAGES).map(|number| number.to_string()).collect();
-        assert_eq!(bodies(&slow), expected);
+        assert_eq!(bodies(&slow), texts);
         drop((slow, quick));
         // Opened anew after the last reader went.
         assert!(!device.open_conversation(at).await?.messages().is_empty());
         device.close().await;
         while events.next().await.is_some() {}
+        Ok(())
+    });
+}
+
+/// Names the folder and conversation of a device that a child of this process writes with until it is killed.
+const CHILD: &str = "LOCKSTEP_TEST_CHILD";
+
+/// Not a test by itself: what the child of the next one does.
+#[test]
+fn child_writes_until_it_is_killed() {
+    let Ok(work) = std::env::var(CHILD) else { return };
+    check(async {
+        let (conversation, home) = work.split_once(' ').context("conversation and folder")?;
+        let device = Device::open(home).await?;
+        let all = device.conversations();
+        let at = all.iter().find(|one| one.id.to_string() == conversation).context("a conversation")?.id;
+        loop {
+            println!("\nwritten {}", device.note(at, "Before the power failed.").await?);
+        }
+    });
+}
+
+#[test]
+fn what_was_answered_survives_kill_9_and_is_sent_once() {
+    check(async {
+        let scene = Scene::new().await?;
+        let at = scene.conversation;
+        scene.device(2, "agent").await?.close().await;
+        let home = scene.home("agent");
+        let mut written = Vec::new();
+        for round in 0..3 {
+            // Now and then the hub is there, so that it dies with pushes under way too.
+            if round == 1 {
+                scene.hub.mend()
+            } else {
+                scene.hub.cut()
+            }
+            let work = format!("{at} {}", home.display());
+            let killed = tokio::task::spawn_blocking(move || -> Result<Vec<MessageId>> {
+                let mut child = Command::new(std::env::current_exe()?)
+                    .args(["--exact", "child_writes_until_it_is_killed", "--nocapture"])
+                    .env(CHILD, work)
+                    .stdout(Stdio::piped())
+                    .spawn()?;
+                let lines = BufReader::new(child.stdout.take().context("its output")?).lines();
+                let ids =
+                    lines.map_while(Result::ok).filter_map(|line| MessageId::parse(line.strip_prefix("written ")?));
+                let ids = ids.take(7 + round).collect();
+                child.kill()?;
+                child.wait()?;
+                Ok(ids)
+            });
+            let ids = killed.await??;
+            assert_eq!(ids.len(), 7 + round);
+            written.extend(ids);
+        }
+        scene.hub.mend();
+        let device = Device::open(&home).await?;
+        device.synced().await?;
+        let mut own = device.open_conversation(at).await?;
+        own.until(|shown| shown.messages.iter().all(|one| one.state == MessageState::Sent)).await?;
+        scene.owner.connect().await?;
+        let mut other = scene.owner.open_conversation(at).await?;
+        let count = own.messages().len();
+        other.until(|shown| shown.messages.len() >= count).await?;
+        assert_eq!(other.messages(), own.messages());
+        for id in written {
+            assert!(own.shown().message(id).is_some(), "{id} was answered and is lost");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn examples_run() {
+    const EXAMPLES: &[(&str, &[u32], &str)] = &[
+        ("hello", &[1], "Hello from a device."),
+        ("two_devices", &[1, 2], "documents with equal heads: true"),
+        ("offline", &[1, 2], "one sees [green, sent] note of member 2: Written offline, two."),
+        ("lease", &[1, 2], "[discarded] out of member 2: We can ship on Monday."),
+    ];
+    check(async {
+        let hub = TestHub::start().await?;
+        hub.add_member(2, Role::Agent);
+        let folder = tempfile::tempdir()?;
+        for (example, members, expected) in EXAMPLES {
+            let path = std::env::current_exe()?;
+            let path = path.parent().and_then(Path::parent).context("a target folder")?.join("examples").join(example);
+            let links: Vec<_> = members.iter().map(|member| hub.link(*member).to_string()).collect();
+            let mut command = Command::new(&path);
+            command.arg(folder.path().join(example)).env("LOCKSTEP_LINKS", links.join(" "));
+            let ran = tokio::task::spawn_blocking(move || command.output()).await?;
+            let ran = ran.with_context(|| format!("{}: build the examples first", path.display()))?;
+            let said = String::from_utf8_lossy(&ran.stdout);
+            assert!(ran.status.success(), "{example}: {said}{}", String::from_utf8_lossy(&ran.stderr));
+            assert!(said.contains(expected), "{example}: {said}");
+        }
         Ok(())
     });
 }
