@@ -18,9 +18,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let conversation = support::shared(&one, &two).await?;
     let mut here = one.open_conversation(conversation).await?;
     let mut there = two.open_conversation(conversation).await?;
+    let mut written = Vec::new();
     for text in ["First of three.", "Second of three.", "Third of three."] {
         let begun = Instant::now();
         let id = one.note(conversation, text).await?;
+        written.push(id);
         loop {
             match there.next().await {
                 Some(ViewEvent::Inserted { at, message }) if message.id == id => {
@@ -34,7 +36,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     one.synced().await?;
     two.synced().await?;
-    let judged = |shown: &lockstep_client::Shown| shown.messages.iter().all(support::is_judged);
+    let judged =
+        |shown: &lockstep_client::Shown| written.iter().all(|id| shown.message(*id).is_some_and(support::is_judged));
     here.until(judged).await?;
     there.until(judged).await?;
     let same = here.messages() == there.messages();

@@ -374,6 +374,7 @@ fn what_was_answered_survives_kill_9_and_is_sent_once() {
         device.synced().await?;
         let mut own = device.open_conversation(at).await?;
         own.until(|shown| shown.messages.iter().all(|one| one.state == MessageState::Sent)).await?;
+        assert_eq!(device.not_sent().len(), 0);
         scene.owner.connect().await?;
         let mut other = scene.owner.open_conversation(at).await?;
         let count = own.messages().len();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
@@ -109,7 +109,10 @@ impl TestHub {
     pub(crate) async fn start() -> Result<Self> {
         let (acceptor, pinned) = certificate();
         let local = LocalHub::with_pin(config(), pinned);
-        let (base, started) = (local.now, Instant::now());
+        // The devices' wall clock is this machine's; a device that starts offline has no other.
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+        let base = Now { wall_ms: u64::try_from(wall)?, ..local.now };
+        let started = Instant::now();
         let inner = Inner { local, base, started, sessions: BTreeMap::new(), connected: 0 };
         let inner = Arc::new(Mutex::new(inner));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
