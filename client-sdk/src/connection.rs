@@ -19,6 +19,7 @@ use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
+use tracing::debug;
 
 use crate::tls::PinnedTls;
 
@@ -149,7 +150,7 @@ async fn run(
         () = late => Ok(()),
     };
     if wire.send(Wire::Gone(connection, outcome.err())).await.is_err() {
-        // The driver ended first: nobody wants to know.
+        debug!("the driver ended before its connection");
     }
 }
 

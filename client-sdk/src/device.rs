@@ -11,7 +11,7 @@ use lockstep_client_core::effect::{ActOutcome, Notice};
 use lockstep_client_core::input::Act;
 use lockstep_client_core::row::NotSentRow;
 use lockstep_protocol::auth::DeviceKey;
-use lockstep_protocol::id::{ConversationId, DeviceId};
+use lockstep_protocol::id::{ConversationId, DeviceId, MemberId};
 use lockstep_protocol::link::Link;
 use lockstep_protocol::refusal::Refusal;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -135,6 +135,14 @@ impl Device {
     #[must_use]
     pub const fn id(&self) -> DeviceId {
         self.id
+    }
+
+    /// Whose device it is.
+    ///
+    /// # Errors
+    /// `Offline` before it was ever let in.
+    pub fn member(&self) -> Result<MemberId, Error> {
+        self.watched.status.borrow().member.ok_or(Error::Offline)
     }
 
     /// Where its hub is.
@@ -265,7 +273,7 @@ async fn welcomed(events: &mut Events) -> Result<(), Error> {
                 return Err(refused.map_or_else(|| Error::Stopped(code), Error::Refused));
             }
             Event::Notice(Notice::WrongHub) => return Err(Error::WrongHub),
-            Event::Trouble(trouble) if refused.is_none() => return Err(trouble.into()),
+            Event::Trouble(trouble) => return Err(refused.map_or_else(|| trouble.into(), Error::Refused)),
             Event::StoreFailed(_) => return Err(Error::StoreFailed),
             _ => {}
         }

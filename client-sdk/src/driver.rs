@@ -16,7 +16,7 @@ use lockstep_protocol::id::ConversationId;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{Duration, Instant, sleep_until, timeout};
-use tracing::{debug, info, warn};
+use tracing::{debug, info, trace, warn};
 
 use crate::connection::{self, ConnectTrouble, HubAddress, Link, Wire};
 use crate::error::Error;
@@ -289,7 +289,7 @@ impl Driver {
 
     fn tell(&self, event: Event) {
         if self.events.send(event).is_err() {
-            // Nobody listens, and nobody has to.
+            trace!("nobody listens to the device's events");
         }
     }
 

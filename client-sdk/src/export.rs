@@ -7,7 +7,7 @@ use lockstep_protocol::id::{ActorId, ChangeHash, ConversationId, DocumentId};
 use lockstep_protocol::refusal::RefusalCode;
 
 use crate::error::Error;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, WholeDocument};
 
 /// A document as stock Automerge reads it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,7 +30,7 @@ pub(crate) fn documents(store: &Store, conversation: ConversationId) -> Result<V
         return Err(Error::Rejected(RefusalCode::ConversationUnknown));
     }
     let mut exported = Vec::new();
-    for (row, facts, waiting) in rows {
+    for WholeDocument { row, facts, waiting } in rows {
         let stamped = facts.into_iter().map(|row| {
             let placed = row.placed;
             ChainFact { actor: placed.actor, seq: placed.seq, fact: placed.fact }

@@ -15,6 +15,8 @@
 //! table, key and row, then the row's CBOR: redb itself checks its pages only when it repairs a file.
 
 pub(crate) mod row;
+#[cfg(test)]
+mod tests;
 pub(crate) mod thread;
 
 use std::fs::{self, File};
@@ -121,6 +123,15 @@ pub(crate) struct Identity {
     /// SHA-256 of the hub's certificate key.
     #[n(3)]
     pub(crate) pinned: PinnedKeyHash,
+}
+
+/// Everything of one document.
+pub(crate) struct WholeDocument {
+    pub(crate) row: DocumentRow,
+    /// Stamped facts, in order of (actor, seq).
+    pub(crate) facts: Vec<FactRow>,
+    /// Facts that the hub has not confirmed, in order.
+    pub(crate) waiting: Vec<OutboxRow>,
 }
 
 /// An open store. It is closed when it is dropped.
@@ -254,17 +265,14 @@ impl Store {
     }
 
     /// A conversation's documents and what waits in the outbox for them, as of one moment.
-    pub(crate) fn documents(
-        &self,
-        conversation: ConversationId,
-    ) -> Result<Vec<(DocumentRow, Vec<FactRow>, Vec<OutboxRow>)>, StoreError> {
+    pub(crate) fn documents(&self, conversation: ConversationId) -> Result<Vec<WholeDocument>, StoreError> {
         self.read_with(|transaction| {
             let outbox = all::<OutboxRow>(transaction, &[])?;
             let documents = all::<DocumentRow>(transaction, &conversation.0)?;
             let whole = documents.into_iter().map(|row| {
                 let facts = all::<FactRow>(transaction, &row.document.to_bytes())?;
                 let waiting = outbox.iter().filter(|waiting| waiting.document == row.document).cloned().collect();
-                Ok((row, facts, waiting))
+                Ok(WholeDocument { row, facts, waiting })
             });
             whole.collect()
         })

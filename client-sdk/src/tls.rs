@@ -98,3 +98,81 @@ impl ServerCertVerifier for PinnedKey {
         self.algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, PublicKeyData, date_time_ymd};
+    use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+    use tokio_rustls::rustls::sign::CertifiedKey;
+    use tokio_rustls::rustls::{ServerConfig, SupportedProtocolVersion};
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Shows(Arc<CertifiedKey>);
+
+    impl ResolvesServerCert for Shows {
+        fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+            Some(self.0.clone())
+        }
+    }
+
+    fn pin(key: &KeyPair) -> PinnedKeyHash {
+        PinnedKeyHash(Sha256::digest(key.subject_public_key_info()).into())
+    }
+
+    /// A server that shows a certificate for one key and signs with another.
+    fn server(
+        shown: &KeyPair,
+        params: CertificateParams,
+        signs: &KeyPair,
+        version: &'static SupportedProtocolVersion,
+    ) -> TlsAcceptor {
+        let provider = crypto::ring::default_provider();
+        let certificate = params.self_signed(shown).expect("a certificate");
+        let key = signs.serialize_der().try_into().expect("a key");
+        let key = provider.key_provider.load_private_key(key).expect("a key");
+        let certified = CertifiedKey::new(vec![certificate.der().clone()], key);
+        let config = ServerConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[version])
+            .expect("a version")
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Shows(Arc::new(certified))));
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// Whether the handshake succeeds, and the key that was refused.
+    fn shake(tls: &PinnedTls, server: TlsAcceptor) -> (bool, Option<PinnedKeyHash>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let (here, there) = tokio::io::duplex(64 * 1024);
+        let name = ServerName::try_from("hub.lan").expect("a name");
+        let outcome = runtime.block_on(async {
+            let connector = TlsConnector::from(tls.config.clone());
+            tokio::join!(connector.connect(name, here), server.accept(there)).0.is_ok()
+        });
+        (outcome, tls.take_refused())
+    }
+
+    #[test]
+    fn the_pinned_key_and_nothing_else() {
+        let (ours, other) = (KeyPair::generate().expect("a key"), KeyPair::generate().expect("a key"));
+        let plain = || CertificateParams::new(vec!["hub.lan".to_owned()]).expect("a name");
+        let mut expired = plain();
+        expired.not_after = date_time_ymd(2001, 1, 1);
+        let elsewhere = CertificateParams::new(vec!["another.name".to_owned()]).expect("a name");
+        let rows = [
+            ("our hub", plain(), &ours, &ours, (true, None)),
+            ("our hub after its certificate ran out", expired, &ours, &ours, (true, None)),
+            ("our hub under another name", elsewhere, &ours, &ours, (true, None)),
+            ("another hub", plain(), &other, &other, (false, Some(pin(&other)))),
+            ("a thief of our hub's certificate", plain(), &ours, &other, (false, None)),
+        ];
+        for (who, params, shown, signs, expected) in rows {
+            for version in [&TLS12, &TLS13] {
+                let tls = PinnedTls::new(pin(&ours));
+                assert_eq!(shake(&tls, server(shown, params.clone(), signs, version)), expected, "{who}, {version:?}");
+            }
+        }
+    }
+}

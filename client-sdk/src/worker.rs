@@ -88,3 +88,53 @@ pub(crate) fn placed(fact: ChainFact) -> document::ChainFact {
     let ChainFact { actor, seq, fact } = fact;
     document::ChainFact { actor, seq, fact }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use lockstep_protocol::change::derive;
+    use lockstep_protocol::fact::Fact;
+    use lockstep_protocol::id::{ConversationId, DocumentKind, FactId};
+
+    use super::*;
+
+    fn label(seq: u32) -> ChainFact {
+        let id = FactId::from_parts(1_790_000_000_000, u128::from(seq));
+        ChainFact { actor: ActorId([3; 16]), seq, fact: Fact::Label { label: format!("label {seq}"), id, on: true } }
+    }
+
+    fn heads(upto: u32) -> BTreeMap<ActorId, ChainHead> {
+        let actor = ActorId([3; 16]);
+        let empty = ChainHead::empty(DocumentKind::Card);
+        let head = (1..=upto).fold(empty, |head, seq| derive(&actor, &head, &label(seq).fact));
+        BTreeMap::from([(actor, head)])
+    }
+
+    #[test]
+    fn documents_are_built_extended_parsed_and_doubted() {
+        let document = DocumentId::card(ConversationId([1; 16]), 0);
+        let mut worker = Worker::default();
+        let job = JobId(1);
+        let mut ask = |apply| worker.apply(apply).map(|(_, _, outcome)| outcome.map(|made| (made.facts, made.heads)));
+        let built = |upto| Some(Ok((Vec::new(), heads(upto))));
+        let failed = Some(Err(ApplyFailure));
+
+        let build = Apply::Build { job, document, facts: vec![label(1), label(2)], heads: heads(2) };
+        let extend = |seq| Apply::Extend { job, document, facts: vec![label(seq)], heads: heads(seq) };
+        assert_eq!(ask(build.clone()), built(2));
+        assert_eq!(ask(extend(3)), built(3));
+        assert_eq!(ask(extend(5)), failed, "a hole");
+        assert_eq!(ask(extend(4)), failed, "what failed must be built anew");
+        assert_eq!(ask(build), built(2));
+        assert_eq!(ask(Apply::Extend { job, document, facts: vec![label(3)], heads: heads(2) }), failed, "other heads");
+        assert_eq!(ask(Apply::Drop { document }), None);
+
+        let facts = vec![label(1), label(2)];
+        let saved = document::build(DocumentKind::Card, facts.iter().cloned().map(placed)).expect("a document").save();
+        let parse = |bytes: &[u8]| Apply::Parse { job, document, bytes: Bytes::copy_from_slice(bytes) };
+        assert_eq!(ask(parse(&saved)), Some(Ok((facts, heads(2)))));
+        for (what, bytes) in [("nothing", &b""[..]), ("half of it", &saved[..saved.len() / 2]), ("noise", b"noise")] {
+            assert_eq!(ask(parse(bytes)), failed, "{what}");
+        }
+    }
+}

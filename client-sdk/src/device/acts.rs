@@ -14,6 +14,9 @@ use crate::error::Error;
 
 /// Writing. Every act is answered when it is durable on this device; the hub's verdict comes through the view.
 ///
+/// An id that was answered offline is the message's for good, unless this device's clock turns out to be more than five
+/// minutes ahead of the hub's: then the message is written again under a new one, and views show it so.
+///
 /// All of them fail with `Rejected` if a rule that the device knows forbids it, `Busy` if too much waits, `StoreFailed`
 /// and `Closed`.
 impl Device {

@@ -7,6 +7,7 @@ use lockstep_client_core::view::ViewEvent as CoreEvent;
 use lockstep_protocol::id::ConversationId;
 use lockstep_protocol::refusal::RefusalCode;
 use tokio::sync::oneshot;
+use tracing::debug;
 
 use crate::error::{Error, failure};
 use crate::mailbox::{Inlet, Outlet, mailbox};
@@ -83,7 +84,7 @@ impl Views {
         };
         for reply in view.waiting {
             if reply.send(Err(failure(error.clone()))).is_err() {
-                // Whoever asked has gone.
+                debug!("nobody waits for the view any more");
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lockstep_client_core::effect::{Ticket, Transaction};
 use lockstep_client_core::query::{Answer, LoadFailure, Query};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use super::{Store, StoreError};
 
@@ -73,6 +73,6 @@ pub(crate) fn run(store: &Arc<Store>, mut tasks: UnboundedReceiver<Task>, done: 
 
 fn tell(done: &UnboundedSender<Done>, said: Done) {
     if done.send(said).is_err() {
-        // A handle dropped without `close` leaves nobody to be told; what it handed over is written all the same.
+        debug!("the driver ended first; what it handed over is written all the same");
     }
 }
