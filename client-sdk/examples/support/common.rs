@@ -89,6 +89,7 @@ pub(crate) fn line(message: &MessageView) -> String {
         }
         MessageState::Flagged(collision) => format!("yellow, sent though member {} was first", collision.by),
         MessageState::Discarded => "discarded".to_owned(),
+        MessageState::Imported => "imported".to_owned(),
     };
     format!("[{state}] {} of member {}: {}", message.dir.as_str(), message.by, message.body)
 }

@@ -203,6 +203,7 @@ impl Draw {
                     let (generation, lsn, message) = (draw.below(3) as u32, Lsn(draw.below(99)), draw.message());
                     AcceptedReply { generation, lsn, message }
                 }),
+                listed: self.maybe(|draw| DocumentDigest([draw.byte(); 16])),
             })),
             4 => Write::DocumentGone(self.document()),
             5 | 6 => {

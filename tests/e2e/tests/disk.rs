@@ -222,6 +222,15 @@ async fn the_fixture_can_be_made_anew() {
     team.hub.kill();
     if let Some(target) = std::env::var_os("UPDATE_FIXTURE") {
         copy_folder(&folder, Path::new(&target));
+        // What is made anew at each start, and names the machine that made it.
+        std::fs::remove_dir_all(Path::new(&target).join("tls")).unwrap();
+        for entry in std::fs::read_dir(Path::new(&target).join("store")).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            if ["LOG", "OPTIONS", "LOCK"].iter().any(|beginning| name.starts_with(beginning)) {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
     }
 }
 
