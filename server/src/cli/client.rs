@@ -168,9 +168,9 @@ pub(super) fn run(options: &Options, client: Client) -> Result<(), Failed> {
         if let ClientVerb::Enrol { link, name } = client.verb {
             let link: Link = link.parse().map_err(|error| usage(&format!("{error}")))?;
             let device = within(wait, Device::enrol(&client.home, &link, &name)).await??;
-            let status = device.status();
+            let status = within(wait, device.until(|status| status.member.is_some())).await;
             device.close().await;
-            return show::enrolled(&status, options.json);
+            return show::enrolled(&status??, options.json);
         }
         let device = Device::open(&client.home).await?;
         let done = Desk { device: &device, wait, json: options.json }.run(client.verb).await;

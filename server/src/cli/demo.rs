@@ -170,6 +170,7 @@ async fn play(server: &Server, folder: &Path) -> Result<(), Failed> {
     let question = channel.receive(conversation, None, "And the tiles for the terrace?").await?;
     everywhere(&mut seats[..2], question, |_| true).await?;
     let late = seats[2].device.send(conversation, "About the terrace: they are in Bangkok.").await?;
+    everywhere(&mut seats[2..], late, |_| true).await?;
     let answer = seats[0].device.send(conversation, "The tiles leave the port tomorrow.").await?;
     everywhere(&mut seats[..2], answer, |state| state != MessageState::Pending).await?;
     columns.show(&seats)?;

@@ -222,6 +222,14 @@ impl Hub {
         self.wait()
     }
 
+    /// Whether it has ended by itself.
+    ///
+    /// # Panics
+    /// If the system does not say.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be looked at").is_some()
+    }
+
     /// Waits until it has ended by itself.
     ///
     /// # Panics

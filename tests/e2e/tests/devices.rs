@@ -155,9 +155,7 @@ async fn a_lease_is_seen_by_others_and_stands_in_their_way() {
     let held =
         annas.until(|shown| shown.message(reply).is_some_and(|message| matches!(message.state, MessageState::Held(_))));
     within("the collision", held).await.unwrap();
-    let state = bens.until(|shown| {
-        shown.message(reply).is_some_and(|message| message.state != MessageState::Pending)
-    });
+    let state = bens.until(|shown| shown.message(reply).is_some_and(|message| message.state != MessageState::Pending));
     let shown = within("the verdict", state).await.unwrap();
     let MessageState::Held(collision) = shown.message(reply).unwrap().state else { panic!("it is held") };
     assert_eq!(collision.cause, CollisionCause::Lease);
