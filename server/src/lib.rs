@@ -6,9 +6,9 @@
 //!                              └▶ readers, compaction ─┘
 //! ```
 //!
-//! One task owns the core ([`driver`]); everything else has a bounded way to it. The store has one writer
-//! ([`commit`]) and readers that see committed state only ([`worker`]). Whoever is not yet known is bounded in number
-//! and time ([`listener`]). Logs carry ids, never bodies, names or keys.
+//! One task owns the core (`driver`); everything else has a bounded way to it. The store has one writer
+//! (`commit`) and readers that see committed state only (`worker`). Whoever is not yet known is bounded in number
+//! and time (`listener`). Logs carry ids, never bodies, names or keys.
 
 pub mod admin;
 pub mod cli;

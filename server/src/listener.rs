@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lockstep_core::effect::CloseReason;
 use lockstep_protocol::limits;
@@ -163,7 +164,7 @@ async fn serve(acceptor: TlsAcceptor, shared: &Shared, tcp: TcpStream, peer: IpA
     let pages = Pages::new(shared, peer);
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
-    let answered = http.serve_connection(TokioIo::new(tls), pages.service()).with_upgrades();
+    let answered = http.serve_connection(TokioIo::new(tls), service_fn(|request| pages.call(request))).with_upgrades();
     match tokio::time::timeout(HTTP, answered).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return tracing::debug!(%error, "HTTP failed"),

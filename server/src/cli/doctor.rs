@@ -106,12 +106,12 @@ fn check_disk(folder: &Path, report: &mut Report) {
     let Ok(space) = rustix::fs::statvfs(folder) else { return };
     let free_bytes = space.f_bavail.saturating_mul(space.f_frsize);
     let text = format!("{} MiB free", free_bytes / 1024 / 1024);
-    match free_bytes {
-        ..FREE_BYTES_MIN => {
-            report.add("disk", Health::Bad, text + "; the hub stops when it cannot write: free some space")
-        }
-        ..FREE_BYTES_WARN => report.add("disk", Health::Warning, text + "; free some space soon"),
-        _ => report.add("disk", Health::Good, text),
+    if free_bytes < FREE_BYTES_MIN {
+        report.add("disk", Health::Bad, text + "; the hub stops when it cannot write: free some space");
+    } else if free_bytes < FREE_BYTES_WARN {
+        report.add("disk", Health::Warning, text + "; free some space soon");
+    } else {
+        report.add("disk", Health::Good, text);
     }
 }
 

@@ -17,6 +17,9 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 use super::Shared;
 use crate::config::MetricsAccess;
 
+/// A small answer.
+pub(super) type Page = Response<Full<Bytes>>;
+
 /// Answers the requests of one connection, and holds on to its upgrade if there is one.
 pub(super) struct Pages<'a> {
     shared: &'a Shared,
@@ -34,18 +37,12 @@ impl<'a> Pages<'a> {
         self.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    pub(super) fn service(
-        &self,
-    ) -> impl hyper::service::Service<
-        Request<Incoming>,
-        Response = Response<Full<Bytes>>,
-        Error = Infallible,
-        Future = Ready<Result<Response<Full<Bytes>>, Infallible>>,
-    > {
-        hyper::service::service_fn(|request| ready(Ok(self.answer(request))))
+    /// Answers a request.
+    pub(super) fn call(&self, request: Request<Incoming>) -> Ready<Result<Page, Infallible>> {
+        ready(Ok(self.answer(request)))
     }
 
-    fn answer(&self, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+    fn answer(&self, mut request: Request<Incoming>) -> Page {
         if request.method() != Method::GET {
             let mut response = page(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
@@ -81,7 +78,7 @@ impl<'a> Pages<'a> {
     }
 }
 
-fn page(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+fn page(status: StatusCode, text: impl Into<Bytes>) -> Page {
     let mut response = Response::new(Full::new(text.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
