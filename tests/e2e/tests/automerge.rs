@@ -30,9 +30,10 @@ async fn two_devices_files_merge_in_both_orders_to_equal_heads() {
     let mut team = Team::new();
     let conversation = team.conversation().to_string();
     let (one, other) = (enrol(&mut team, 2), enrol(&mut team, 3));
+    let folder = team.hub.folder().to_owned();
     let note = |home: &Path, wait: &str, body: &str| {
         let arguments = ["client", "--wait", wait, "--home", home.to_str().unwrap(), "note", &conversation, body];
-        let output = lockstep(team.hub.folder(), &arguments);
+        let output = lockstep(&folder, &arguments);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     for number in 0..3 {
@@ -45,8 +46,8 @@ async fn two_devices_files_merge_in_both_orders_to_equal_heads() {
     team.hub.kill();
     note(&one, "0", "one, alone");
     note(&other, "0", "other, alone");
-    let folder = tempfile::tempdir().unwrap();
-    let (ones, others) = (folder.path().join("one"), folder.path().join("other"));
+    let exports = tempfile::tempdir().unwrap();
+    let (ones, others) = (exports.path().join("one"), exports.path().join("other"));
     assert!(!export(&team.hub, &one, &conversation, &ones, "0").is_empty());
     assert!(!export(&team.hub, &other, &conversation, &others, "0").is_empty());
 
