@@ -102,6 +102,9 @@ impl Server {
         let certificate = Arc::new(Certificate::open(instance.folder(), &config.tls, &names)?);
         let metrics = Arc::new(Metrics::default());
         let stored = store.reader().stored()?;
+        if stored.members.is_empty() {
+            tracing::warn!("the team has no members yet: lockstep member add NAME --role owner");
+        }
         let boot = Boot {
             hub: store.hub(),
             key,

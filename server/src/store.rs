@@ -207,7 +207,7 @@ impl Store {
                 match write {
                     Write::Head { lsn, chain, at_ms } => head = Some(Head { lsn: *lsn, at_ms: *at_ms, chain: *chain }),
                     Write::Epoch { epoch, after } => epochs.push((*epoch, *after)),
-                    Write::Floor(floor) => self.put_floor(&mut batch, *floor)?,
+                    Write::Floor(floor) => self.put_floor(&mut batch, *floor, batches)?,
                     Write::DocumentGone(id) => self.delete_document(&mut batch, *id)?,
                     other => self.put_row(&mut batch, other),
                 }
@@ -282,14 +282,17 @@ impl Store {
         Ok(())
     }
 
-    fn put_floor(&self, batch: &mut WriteBatch, lsn: Lsn) -> Result<(), StoreError> {
-        let reader = self.reader();
-        if lsn <= reader.floor()?.lsn {
+    /// Moves the retention floor; what lies below goes. Its entry is durable, or in the group that is being written.
+    fn put_floor(&self, batch: &mut WriteBatch, lsn: Lsn, group: &[Batch]) -> Result<(), StoreError> {
+        if lsn.0 <= self.floor.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let chain = match reader.log_record(lsn)? {
-            Some(record) => record.chain,
-            None => reader.head()?.chain,
+        let reader = self.reader();
+        let written = group.iter().flat_map(|part| &part.entries).find(|entry| entry.lsn == lsn);
+        let chain = match (written, reader.log_record(lsn)?) {
+            (Some(entry), _) => entry.chain,
+            (None, Some(record)) => record.chain,
+            (None, None) => reader.head()?.chain,
         };
         self.put(batch, Family::Meta, Meta::Floor.key(), &Floor { lsn, chain }.encode());
         let (from, to) = (0u64.to_be_bytes(), lsn.next().0.to_be_bytes());

@@ -19,7 +19,7 @@ use tokio::signal;
 
 use super::exit::{Exit, Failed};
 use super::{Options, output};
-use crate::admin::{AdminClient, Answer, Pairing, Request, RoleName};
+use crate::admin::{AdminClient, Answer, Hex, Pairing, Request, RoleName};
 use crate::server::Server;
 use crate::{entropy, import, private};
 use columns::Columns;
@@ -186,7 +186,17 @@ async fn play(server: &Server, folder: &Path) -> Result<(), Failed> {
     everywhere(&mut seats, late, |state| state == MessageState::Discarded).await?;
 
     say("How fast: from the author's keystroke to the other screens, written to disk on the way:")?;
-    latency::measure(&mut seats, conversation, MEASURED).await?;
+    let customer = "(nobody: for measuring)".into();
+    let request = Request::ConversationNew { customer, service: None, assigned: vec![2, 3] };
+    let Answer::Conversation { id } = admin.ask(&request).await? else {
+        return Err(Failed::new(Exit::Internal, "unexpected", "the hub opened no conversation"));
+    };
+    let id: Hex<ConversationId> = id.parse().map_err(|what: String| Failed::new(Exit::Internal, "unexpected", what))?;
+    for seat in &mut seats {
+        patient(seat.device.conversation(id.0)).await??;
+        seat.view = seat.device.open_conversation(id.0).await?;
+    }
+    latency::measure(&mut seats, id.0, MEASURED).await?;
     for seat in seats {
         seat.device.close().await;
     }

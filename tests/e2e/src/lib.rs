@@ -4,6 +4,7 @@
 //! line of the log, an exit, or an event of a device, each for a bounded time.
 
 mod process;
+pub mod raw;
 mod script;
 
 pub use process::{Hub, PATIENCE, Stopped, lockstep, program};

@@ -5,15 +5,13 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use lockstep_e2e::{Hub, Team, within};
+use lockstep_e2e::{Hub, Team, raw, within};
 use lockstep_protocol::codec;
 use lockstep_protocol::frame::HubFrame;
 use lockstep_protocol::limits;
 use lockstep_protocol::refusal::RefusalCode;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
-
-mod raw;
 
 type Socket = WebSocketStream<tokio_rustls::client::TlsStream<tokio::net::TcpStream>>;
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use lockstep_core::effect::{CloseReason, Effect, ImportPlan, Report};
+use lockstep_core::effect::{Batch, CloseReason, Effect, ImportPlan, Report};
 use lockstep_core::hub::{Hub, HubConfig};
 use lockstep_core::input::{ApplyFailure, ImportSegment, Input, Now, SessionId};
 use lockstep_core::planted::Planted;
@@ -23,6 +23,7 @@ use lockstep_protocol::limits;
 use lockstep_protocol::refusal::Refusal;
 
 use crate::store::{Identity, Store};
+use crate::worker::Worker;
 
 /// The hub, its store, and everything that it has sent and said.
 #[derive(Debug)]
@@ -41,6 +42,10 @@ pub struct LocalHub {
     pub now: Now,
     /// Whether what is sent leaves at once, so that credit returns.
     pub reads: bool,
+    /// Whether documents are compacted; without it every attempt fails as unreadable.
+    pub compacts: bool,
+    /// Every batch that became durable, in order.
+    pub committed: Vec<Batch>,
     answers: Vec<Outcome>,
     plans: Vec<Result<ImportPlan, Box<Refusal>>>,
     identity: Identity,
@@ -72,6 +77,8 @@ impl LocalHub {
             reports: Vec::new(),
             now,
             reads: true,
+            compacts: false,
+            committed: Vec::new(),
             answers: Vec::new(),
             plans: Vec::new(),
             identity,
@@ -109,12 +116,16 @@ impl LocalHub {
                 Effect::Commit(batch) => {
                     let ticket = batch.ticket;
                     self.store.write(batch);
-                    self.store.synced();
+                    self.committed.extend(self.store.synced());
                     Input::Committed { ticket }
                 }
                 Effect::Load(query) => Input::Loaded { outcome: Ok(self.store.disk.answer(&query)), query },
                 Effect::Apply(apply) => {
-                    Input::Applied { document: apply.document, outcome: Err(ApplyFailure::Unreadable) }
+                    let outcome = match self.compacts {
+                        true => Worker::Facts.apply(&self.store.disk, &apply),
+                        false => Err(ApplyFailure::Unreadable),
+                    };
+                    Input::Applied { document: apply.document, outcome }
                 }
                 Effect::Answer { outcome, .. } => {
                     self.answers.push(outcome);

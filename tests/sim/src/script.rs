@@ -3,6 +3,7 @@
 //! Whatever the bytes say, the hub must not panic, LSNs must grow by one, every frame must be well formed and within
 //! its limit, and a member who may see nothing must be sent nothing of the conversation.
 
+use lockstep_core::effect::Batch;
 use lockstep_core::hub::{HubConfig, SegmentLimits};
 use lockstep_core::input::{Input, SessionId};
 use lockstep_protocol::codec;
@@ -15,6 +16,7 @@ use lockstep_protocol::id::{ConversationId, DocumentId, Epoch, FactId, Lsn, Memb
 use lockstep_protocol::limits;
 
 use crate::local::{LocalChain, LocalDevice, LocalHub};
+use crate::store::Disk;
 
 const TALK: ConversationId = ConversationId([0xc1; 16]);
 /// Roles of the devices, in order; the last may see nothing.
@@ -36,6 +38,24 @@ pub fn run(bytes: &[u8]) {
         script.step();
         script.check();
     }
+}
+
+/// Runs the script with compaction, and answers what became durable in it and the disk that it came to: for a store that
+/// is to be held against the reference.
+///
+/// # Panics
+/// As [`run`].
+#[must_use]
+pub fn record(bytes: &[u8]) -> (Vec<Batch>, Disk) {
+    let mut script = Script::new(bytes);
+    script.hub.compacts = true;
+    for _ in 0..STEPS_MAX {
+        if script.source.is_empty() {
+            break;
+        }
+        script.step();
+    }
+    (script.hub.committed, script.hub.store.disk)
 }
 
 /// The bytes, taken from the front; zeros once they have run out.

@@ -49,14 +49,17 @@ impl ServerCertVerifier for Anyone {
 }
 
 /// A TLS connection.
-pub(crate) async fn tls(address: &str) -> TlsStream<TcpStream> {
+///
+/// # Panics
+/// If there is none.
+pub async fn tls(address: &str) -> TlsStream<TcpStream> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .unwrap()
+        .expect("TLS to a hub of this machine")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anyone))
         .with_no_client_auth();
-    let tcp = TcpStream::connect(address).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap()
+    let tcp = TcpStream::connect(address).await.expect("TLS to a hub of this machine");
+    let name = ServerName::try_from("localhost").expect("TLS to a hub of this machine");
+    TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("TLS to a hub of this machine")
 }
