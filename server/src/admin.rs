@@ -38,7 +38,7 @@ use crate::tls::Certificate;
 /// The socket's name in the hub's folder.
 pub const SOCKET: &str = "admin.sock";
 /// Longest request or answer, bytes.
-const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// A client that says nothing is dropped after so long.
 const IDLE: Duration = Duration::from_secs(300);
 

@@ -18,9 +18,6 @@ use super::{Options, output};
 use crate::admin::{AdminClient, Answer, Hex, ImportReport, Request};
 use crate::{entropy, private};
 
-/// Facts handed to the hub in one request: several segments' worth.
-const FACTS_A_REQUEST: usize = 4_096;
-
 #[derive(Debug, Subcommand)]
 pub(super) enum MigrateVerb {
     /// Say what an import of a file would do, without doing it
@@ -203,7 +200,7 @@ fn import_file(options: &Options, import: &Import) -> Result<(), Failed> {
     report.refused.iter().try_for_each(|(code, count)| output::line(&format!("  {count}  {code}")))
 }
 
-/// Sends a plan's facts to the hub, in order, a few thousand at a time.
+/// Sends a plan's facts to the hub, in order, a segment's worth at a time: that bounds a request in bytes.
 async fn hand_over(
     folder: &Path,
     plan: &Plan,
@@ -214,7 +211,7 @@ async fn hand_over(
     let mut client = AdminClient::connect(folder).await?;
     let mut report = ImportReport::default();
     let mut done = 0;
-    for facts in plan.facts.chunks(FACTS_A_REQUEST) {
+    for facts in plan::segments(&plan.facts) {
         let request = Request::Import {
             conversation: Hex(plan.conversation),
             customer: plan.customer.clone(),

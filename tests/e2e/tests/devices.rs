@@ -1,7 +1,7 @@
 //! Devices against the real hub: what people see.
 
 use lockstep_client::{CollisionCause, Device, Error, Event, MessageState, Notice, Resolution};
-use lockstep_e2e::{Team, is_sent, within};
+use lockstep_e2e::{Hub, Team, is_sent, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_devices_see_the_same_and_one_of_two_answers_wins() {
@@ -90,6 +90,26 @@ async fn a_device_closed_with_a_full_outbox_sends_it_when_it_is_opened_again() {
     within("all notes", view.until(|shown| notes.iter().all(|id| shown.message(*id).is_some()))).await.unwrap();
     let order: Vec<_> = view.messages().iter().map(|message| message.id).collect();
     assert_eq!(order, notes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_is_told_to_stop_ends_well_and_devices_come_back_by_themselves() {
+    let mut team = Team::new();
+    let conversation = team.conversation();
+    let anna = team.device(2).await;
+    let mut view = team.open(&anna, conversation).await;
+    let mut notes = Vec::new();
+    for number in 0..20 {
+        notes.push(anna.note(conversation, &format!("note {number}")).await.unwrap());
+    }
+    let (folder, address) = (team.hub.folder().to_owned(), team.hub.address());
+    let stopped = std::mem::replace(&mut team.hub, Hub::create(&folder.with_extension("other"))).stop();
+    assert!(stopped.status.success(), "{}", stopped.log);
+    assert!(!stopped.log.contains("ERROR"), "{}", stopped.log);
+    team.hub = Hub::start_at(&folder, &address);
+    let all_sent =
+        view.until(|shown| notes.iter().all(|id| shown.message(*id).is_some_and(|message| is_sent(&message.state))));
+    within("every note's confirmation", all_sent).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
