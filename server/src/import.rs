@@ -7,7 +7,7 @@ use lockstep_core::input::{IMPORT_KEYS_MAX, ImportSegment};
 use lockstep_protocol::document::build_import;
 use lockstep_protocol::fact::{Fact, KeyId};
 use lockstep_protocol::frame::Outcome;
-use lockstep_protocol::id::{ConversationId, DocumentId, HubId, ImportId};
+use lockstep_protocol::id::{ConversationId, DocumentId, HubId, ImportId, MessageId};
 use lockstep_protocol::import::{self, ImportPlace, Known};
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
 use thiserror::Error;
@@ -58,6 +58,7 @@ pub(crate) async fn run(
     })
     .await?;
     let mut done = ImportReport { known: sifted.known.len() as u64, ..ImportReport::default() };
+    done.known_messages = sifted.known.iter().filter_map(message_id).map(|id| id.to_string()).collect();
     for (_, code) in sifted.refused {
         *done.refused.entry(code.to_string()).or_default() += 1;
     }
@@ -94,6 +95,13 @@ async fn write(
         }
     }
     Err(ImportError::Refused(Box::new(RefusalCode::Busy.into())))
+}
+
+const fn message_id(fact: &Fact) -> Option<MessageId> {
+    match fact {
+        Fact::Message(message) => Some(message.id),
+        _ => None,
+    }
 }
 
 /// CPU work, away from the hub's task.

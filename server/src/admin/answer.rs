@@ -163,6 +163,9 @@ pub struct ImportReport {
     pub kept: u64,
     /// There before.
     pub known: u64,
+    /// Messages among these, by id: whoever keeps a ledger of lines counts theirs as duplicates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known_messages: Vec<String>,
     /// Segments written.
     pub segments: u64,
     /// Can never stand, by why.
@@ -174,6 +177,7 @@ impl ImportReport {
     pub fn add(&mut self, part: Self) {
         self.kept += part.kept;
         self.known += part.known;
+        self.known_messages.extend(part.known_messages);
         self.segments += part.segments;
         for (why, count) in part.refused {
             *self.refused.entry(why).or_default() += count;

@@ -10,7 +10,7 @@ use lockstep_migrate::plan::{self, Plan, PlanError, PlanOptions, SystemLines};
 use lockstep_migrate::source::{self, MediaReading, Source, SourceError};
 use lockstep_migrate::whatsapp::{self, DateOrder, ReadOptions, Reading};
 use lockstep_protocol::codec;
-use lockstep_protocol::id::{ConversationId, MemberId};
+use lockstep_protocol::id::{ConversationId, MemberId, MessageId};
 use serde::Serialize;
 
 use super::exit::{Exit, Failed};
@@ -172,21 +172,24 @@ fn import_file(options: &Options, import: &Import) -> Result<(), Failed> {
     }
     let plan = plan::plan(&reading, &source.names, &choices)?;
     let run = hex::encode(entropy::fresh::<16>());
-    let report = block_on(hand_over(&folder, &plan, &run, &import.assign, !options.json))?;
+    let mut report = block_on(hand_over(&folder, &plan, &run, &import.assign, !options.json))?;
+    let known = std::mem::take(&mut report.known_messages);
+    let known: BTreeSet<MessageId> = known.iter().filter_map(|id| MessageId::parse(id)).collect();
+    let (_, ledger) = plan.fresh(&known);
     let rejects = plan.rejects.len();
     if options.json {
         return output::json(&Printed::Import {
             conversation: plan.conversation.to_string(),
             import: run,
             customer: &plan.customer,
-            ledger: plan.ledger,
+            ledger,
             report: &report,
             rejects,
         });
     }
     output::line(&format!("conversation  {}  {}", plan.conversation, plan.customer))?;
     output::line(&format!("import        {run}"))?;
-    output::line(plan.ledger.to_string().trim_end())?;
+    output::line(ledger.to_string().trim_end())?;
     for reject in &plan.rejects {
         output::line(&reject.to_string())?;
     }

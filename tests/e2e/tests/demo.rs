@@ -35,6 +35,7 @@ fn an_import_balances_and_a_rerun_adds_nothing() {
     let again = team.hub.json(&import);
     assert_eq!(again["report"]["kept"], 0, "{again}");
     assert_eq!(again["report"]["known"], first["report"]["kept"]);
+    assert_eq!(again["ledger"]["duplicate"], ledger["lines"], "every line is there already");
 
     let conversation = first["conversation"].as_str().unwrap();
     let undone = ["migrate", "undo", conversation, first["import"].as_str().unwrap()];
