@@ -198,7 +198,13 @@ impl Hostile {
                 let typing: Bytes = codec::encode(&DeviceFrame::Typing { conversation }).into();
                 return Some(vec![typing; 100]);
             }
-            25 => DeviceFrame::Fetch(Fetch { tag, conversation, before: None, limit: 16, imported: tag % 2 == 0 }),
+            25 => DeviceFrame::Fetch(Fetch {
+                tag,
+                conversation,
+                before: None,
+                limit: 16,
+                imported: tag.is_multiple_of(2),
+            }),
             26 => DeviceFrame::Mark { tag: 9, conversation, message: target },
             27 => {
                 let facts = (0..20).map(|_| Fact::Message(self.message(wall_ms, Direction::Note, rng))).collect();
