@@ -366,6 +366,7 @@ impl Device {
         for message in old_ids.union(&new_ids) {
             self.touch(document, Some(*message));
         }
+        new_ids.iter().for_each(|message| self.offers.message_stands(*message));
         self.touch(document, None);
         // All of it stands in the log of this epoch's hub, whichever epochs its stamps are of: LSNs alone rank it.
         let generation = self.generation(&epoch);

@@ -37,9 +37,7 @@ impl Device {
             }
         }
         for row in &conversations {
-            if changed {
-                self.reset_markers(row.conversation.id, &row.markers);
-            }
+            self.reset_markers(row.conversation.id, &row.markers);
             self.take_listing(row, true);
             self.compare(row, end, changed);
         }
@@ -52,6 +50,7 @@ impl Device {
             self.pending.team = true;
             self.notice(Notice::TeamChanged);
         }
+        self.offers.reopen();
         self.meta.cursor = Some(end);
         self.witness(end);
         self.pending.meta = true;
@@ -107,6 +106,9 @@ impl Device {
         let differing: Vec<DocumentId> =
             theirs.keys().chain(ours.keys()).filter(|id| digest(&theirs, id) != digest(&ours, id)).copied().collect();
         self.rank_replies(ours.keys().filter(|id| !differing.contains(id)).copied().collect());
+        // A hub that cannot vouch for this device's place may have lost what is held here. What is written about that
+        // waits until it is offered.
+        let doubtful = differing.iter().any(|id| digest(&ours, id) != DocumentDigest::default());
         let before_this = self.backfills.get(&conversation).is_some_and(|row| row.changed);
         if differing.is_empty() {
             if self.backfills.remove(&conversation).is_some() {
@@ -123,7 +125,7 @@ impl Device {
             grant: end.lsn,
             before: if cards || beyond { None } else { top.map(|top| top + 1) },
             floor: segments.min().unwrap_or(u32::MAX),
-            changed: changed || before_this,
+            changed: changed || doubtful || before_this,
         });
     }
 }

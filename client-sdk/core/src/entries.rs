@@ -39,7 +39,7 @@ impl Device {
             self.notice(Notice::ConversationGone(conversation));
         }
         for grant in granted {
-            self.conversation_row(grant.conversation).lost = false;
+            self.begin_conversation(grant.conversation);
             self.unofferable.remove(&grant.conversation);
             let changed = self.backfills.get(&grant.conversation).is_some_and(|row| row.changed);
             self.begin_backfill(BackfillRow {
@@ -54,6 +54,15 @@ impl Device {
         self.meta.cursor = Some(cursor);
         self.witness(cursor);
         self.pending.meta = true;
+        self.forget_taken();
+    }
+
+    /// A conversation is visible from here on; what the directory says of it comes with its documents.
+    fn begin_conversation(&mut self, conversation: ConversationId) {
+        let row = self.conversation_row(conversation);
+        if row.lost {
+            (row.lost, row.described) = (false, Lsn::ZERO);
+        }
     }
 
     /// Keeps the farthest proof.
@@ -72,7 +81,7 @@ impl Device {
             Some(_) if matches!(body, EntryBody::Marked { .. }) => return,
             Some(conversation) if !matches!(body, EntryBody::Directory(_)) => {
                 // Visible without a grant, in a range that was taken: fetch it like one.
-                self.conversation_row(conversation).lost = false;
+                self.begin_conversation(conversation);
                 let grant = stamp.lsn;
                 self.begin_backfill(BackfillRow { conversation, grant, before: None, floor: 0, changed: false });
             }
@@ -181,7 +190,7 @@ impl Device {
         }
     }
 
-    /// A new epoch's read positions: older ones count no more, but one's own is told to the hub again.
+    /// A catalogue's read positions: what it does not have counts no more, but one's own is told to the hub again.
     pub(crate) fn reset_markers(&mut self, conversation: ConversationId, markers: &[Marker]) {
         let member = self.meta.member;
         let own = |markers: &[Marker]| markers.iter().find(|row| Some(row.member) == member).map(|row| row.message);
@@ -217,7 +226,12 @@ impl Device {
                 let row = self.conversation_row(conversation);
                 row.conversation = info;
                 row.described = lsn;
-            } else if let Some(row) = self.conversations.get_mut(&conversation) {
+            } else if let Some(row) = self.conversations.get_mut(&conversation).filter(|row| !row.lost) {
+                if row.described == Lsn::ZERO {
+                    // A change of what is not described yet: whoever describes it must know of the change.
+                    self.describe_again(conversation, lsn);
+                    return;
+                }
                 row.described = lsn;
                 let assigned = &mut row.conversation.assigned;
                 match event {
@@ -259,6 +273,12 @@ impl Device {
         if promoted {
             self.notice(Notice::RoleChanged(role));
         }
+    }
+
+    /// The backfill under way starts over: its answer may have been read before the change at `lsn`.
+    fn describe_again(&mut self, conversation: ConversationId, lsn: Lsn) {
+        let changed = self.backfills.get(&conversation).is_some_and(|row| row.changed);
+        self.begin_backfill(BackfillRow { conversation, grant: lsn, before: None, floor: 0, changed });
     }
 
     /// Deletes the local copy of a conversation; what was written here and not sent moves to "not sent".

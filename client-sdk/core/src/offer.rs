@@ -6,7 +6,7 @@ use lockstep_protocol::codec;
 use lockstep_protocol::entry::{EntryBody, Stamp};
 use lockstep_protocol::fact::{Fact, KeyId};
 use lockstep_protocol::frame::{DeviceFrame, OfferedEntry, Outcome};
-use lockstep_protocol::id::{ConversationId, DocumentId, DocumentKind, Epoch};
+use lockstep_protocol::id::{ConversationId, DocumentId, DocumentKind, Epoch, Lsn, MessageId};
 use lockstep_protocol::limits::OFFER_ENTRIES_MAX;
 use lockstep_protocol::refusal::{RefusalClass, RefusalCode};
 
@@ -26,17 +26,53 @@ const OFFER_BYTES_MAX: usize = 256 * 1024;
 pub(crate) struct Offers {
     rows: BTreeMap<OfferKey, OfferRow>,
     conversations: BTreeMap<ConversationId, BTreeSet<OfferKey>>,
+    /// Offers about messages that the hub of this session lacks: another device may yet bring those back.
+    waiting: BTreeMap<OfferKey, MessageId>,
+    /// Offers that the hub has taken, and up to where the log must be held before they are forgotten here.
+    taken: BTreeMap<OfferKey, Lsn>,
 }
 
 impl Offers {
     pub(crate) fn insert(&mut self, row: OfferRow) {
+        self.waiting.remove(&row.key);
+        self.taken.remove(&row.key);
         if let Some(conversation) = row.entry.body.conversation() {
             self.conversations.entry(conversation).or_default().insert(row.key);
             self.rows.insert(row.key, row);
         }
     }
 
+    /// Whether an offer for the conversation is to be made.
+    fn ready(&self, conversation: ConversationId) -> bool {
+        self.conversations.get(&conversation).is_some_and(|keys| keys.iter().any(|key| self.is_open(key)))
+    }
+
+    /// Whether an offer is to be made: the hub has neither taken it nor lacks what it is about.
+    fn is_open(&self, key: &OfferKey) -> bool {
+        !self.waiting.contains_key(key) && !self.taken.contains_key(key)
+    }
+
+    /// The hub has taken an offer: it is kept until the log is held up to where it tells of it.
+    fn take(&mut self, key: OfferKey, upto: Lsn) {
+        if self.rows.contains_key(&key) {
+            self.taken.insert(key, upto);
+        }
+    }
+
+    /// The hub has a message: what is about it may be offered again.
+    pub(crate) fn message_stands(&mut self, message: MessageId) {
+        self.waiting.retain(|_, target| *target != message);
+    }
+
+    /// Another session, or a catalogue: everything left may be offered again.
+    pub(crate) fn reopen(&mut self) {
+        self.waiting.clear();
+        self.taken.clear();
+    }
+
     fn remove(&mut self, key: &OfferKey) -> Option<OfferRow> {
+        self.waiting.remove(key);
+        self.taken.remove(key);
         let row = self.rows.remove(key)?;
         if let Some(conversation) = row.entry.body.conversation()
             && let Some(keys) = self.conversations.get_mut(&conversation)
@@ -74,12 +110,12 @@ impl Device {
 
     /// Whether the hub may still take offers.
     pub(crate) fn has_offers(&self) -> bool {
-        self.offers.conversations.keys().any(|conversation| self.offerable(*conversation))
+        self.offers.conversations.keys().any(|conversation| self.has_offers_for(*conversation))
     }
 
     /// Whether the hub may still take offers for a conversation.
     pub(crate) fn has_offers_for(&self, conversation: ConversationId) -> bool {
-        self.offers.conversations.contains_key(&conversation) && self.offerable(conversation)
+        self.offers.ready(conversation) && self.offerable(conversation)
     }
 
     /// Only what the hub lists can be offered; the rest is kept until it does.
@@ -161,10 +197,7 @@ impl Device {
     /// What was kept of a conversation for the hub is deleted with it when the right to see it ends.
     pub(crate) fn drop_offers(&mut self, conversation: ConversationId) {
         let keys = self.offers.conversations.get(&conversation).cloned().unwrap_or_default();
-        for key in keys {
-            self.offers.remove(&key);
-            self.write(Write::OfferGone(key));
-        }
+        keys.iter().for_each(|key| self.forget_offer(key));
     }
 
     /// Offers what may be offered: one frame at a time, in the order in which the hub had it.
@@ -176,6 +209,7 @@ impl Device {
         let ready = |row: &&OfferRow| {
             let conversation = row.entry.body.conversation();
             conversation.is_some_and(|id| self.offerable(id) && !self.backfills.contains_key(&id))
+                && self.offers.is_open(&row.key)
         };
         let mut bytes = 0;
         let mut entries = Vec::new();
@@ -196,15 +230,19 @@ impl Device {
     }
 
     /// The hub's answers to an Offer, in its order.
-    pub(crate) fn offer_answered(&mut self, keys: Vec<OfferKey>, results: Vec<Outcome>) {
+    pub(crate) fn offer_answered(&mut self, keys: Vec<OfferKey>, results: Vec<Outcome>, witness: Lsn) {
         for (key, result) in keys.into_iter().zip(results) {
-            if let Outcome::Refused(refusal) = result {
+            if let Outcome::Refused(refusal) = &result {
                 if refusal.class() == RefusalClass::Again {
                     self.pauses.pause(Waiter::Offer, self.now.mono_ms, refusal.retry_after_ms, &mut self.random);
-                    return;
+                    break;
                 }
                 let Some(row) = self.offers.rows.get(&key) else { continue };
                 let (stamp, conversation) = (row.entry.stamp, row.entry.body.conversation());
+                if let (Some(RefusalCode::TargetUnknown), Some(target)) = (refusal.known(), target(&row.entry.body)) {
+                    self.offers.waiting.insert(key, target);
+                    continue;
+                }
                 self.notice(Notice::OfferRefused { stamp, code: refusal.code });
                 if refusal.known() == Some(RefusalCode::ConversationUnknown) {
                     self.unofferable.extend(conversation);
@@ -212,10 +250,36 @@ impl Device {
                 }
             }
             self.pauses.clear(&Waiter::Offer);
-            if self.offers.remove(&key).is_some() {
-                self.write(Write::OfferGone(key));
+            match result {
+                Outcome::Refused(_) => self.forget_offer(&key),
+                Outcome::Readmitted(lsn) => self.offers.take(key, lsn),
+                _ => self.offers.take(key, witness),
             }
         }
+        self.forget_taken();
+    }
+
+    /// Forgets the offers whose entries are held again. A hub that is restored once more would lack them otherwise.
+    pub(crate) fn forget_taken(&mut self) {
+        let Some(cursor) = self.cursor_lsn() else { return };
+        let held = self.offers.taken.iter().filter(|(_, upto)| **upto <= cursor).map(|(key, _)| *key);
+        for key in held.collect::<Vec<_>>() {
+            self.forget_offer(&key);
+        }
+    }
+
+    fn forget_offer(&mut self, key: &OfferKey) {
+        if self.offers.remove(key).is_some() {
+            self.write(Write::OfferGone(*key));
+        }
+    }
+}
+
+/// The message that an offered entry is about.
+fn target(body: &EntryBody) -> Option<MessageId> {
+    match body {
+        EntryBody::Fact(placed) => placed.fact.target(),
+        body => EventKey::of(body).map(|key| key.message()),
     }
 }
 

@@ -65,7 +65,7 @@ impl ClientBug {
 }
 
 /// Which bug is on, if any.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Planted {
     #[cfg(feature = "planted")]
     bug: Option<ClientBug>,

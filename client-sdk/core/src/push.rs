@@ -203,7 +203,7 @@ impl Device {
                 }
             }
             Some(Question::Mark(conversation, message)) => self.mark_answered(conversation, message, &results),
-            Some(Question::Offer(keys)) => self.offer_answered(keys, results),
+            Some(Question::Offer(keys)) => self.offer_answered(keys, results, witness.lsn),
             Some(Question::Command(request)) => {
                 let outcome = results.into_iter().next().map_or(ActOutcome::Interrupted, ActOutcome::Answered);
                 self.done.push_back((self.persisted, request, outcome));

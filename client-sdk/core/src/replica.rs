@@ -76,6 +76,7 @@ impl Replica {
         if let Some(message) = message_of(&row.placed.fact) {
             self.about.entry(message).or_default().insert(key);
         }
+        toggle_parked(&mut self.digest, &row);
         self.facts.insert(key, HeldFact { row, hash: None });
         self.extend(key.0);
         true
@@ -93,6 +94,7 @@ impl Replica {
             head = derive(&actor, &head, &placed.fact);
             self.differs |= head.hash.prefix() != placed.hash;
             held.hash = Some(head.hash);
+            toggle_parked(&mut self.digest, &held.row);
             match self.document.kind {
                 DocumentKind::Imported => self.digest.add_imported(&head.hash),
                 DocumentKind::Segment | DocumentKind::Card => {
@@ -152,7 +154,8 @@ impl Replica {
         &self.chains
     }
 
-    /// Digest of the stamped facts (those behind a hole apart) and events, as the hub's catalogue has it.
+    /// Digest of the stamped facts and events, as the hub's catalogue has it. One with a fact behind a hole equals none
+    /// of the hub's, so that such a document is fetched.
     #[must_use]
     pub const fn digest(&self) -> DocumentDigest {
         self.digest
@@ -261,6 +264,14 @@ impl Replica {
     pub fn events_about(&self, id: MessageId) -> impl Iterator<Item = &EventRow> {
         self.events.iter().filter(move |(key, _)| key.message() == id).map(|(_, row)| row)
     }
+}
+
+/// Adds (or takes back) a fact behind a hole, whose change is not known: by the part of its hash that is.
+fn toggle_parked(digest: &mut DocumentDigest, row: &FactRow) {
+    let mut hash = ChangeHash([0; 32]);
+    let known = row.placed.hash.0;
+    hash.0[..known.len()].copy_from_slice(&known);
+    digest.toggle_fact(&hash, &row.stamp.mac);
 }
 
 /// The message that a fact is or is about.

@@ -10,7 +10,7 @@ use lockstep_protocol::limits::{CLOCK_AHEAD_MS_MAX, CLOCK_PUSH_MS_MAX};
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
 
 use crate::device::Device;
-use crate::effect::Notice;
+use crate::effect::{ActOutcome, Notice};
 use crate::planted::ClientBug;
 use crate::replica::message_of;
 use crate::row::{NotSentRow, OutboxRow, OwnChain, Write};
@@ -246,6 +246,7 @@ impl Device {
             }
         }
         self.rewrite(document, |_| document, &renamed);
+        self.rename_answers(&renamed);
         let refers = |row: &OutboxRow| {
             let named = match &row.fact {
                 Fact::Message(message) => [message.re, message.seen],
@@ -258,6 +259,18 @@ impl Device {
             self.outbox.of_conversation(conversation).filter(|row| refers(row)).map(|row| row.document).collect();
         for other in others.into_iter().filter(|other| *other != document) {
             self.rewrite(other, |_| other, &renamed);
+        }
+    }
+
+    /// Acts whose messages are not durable yet are answered with the new ids, once those are.
+    fn rename_answers(&mut self, renamed: &BTreeMap<MessageId, MessageId>) {
+        let ticket = self.ticket();
+        for (waits_for, _, outcome) in &mut self.done {
+            if let ActOutcome::Written(id) = outcome
+                && let Some(new) = renamed.get(id)
+            {
+                (*waits_for, *id) = (ticket, *new);
+            }
         }
     }
 

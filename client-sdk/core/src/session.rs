@@ -313,6 +313,7 @@ impl Device {
         self.session.pages = catalogue.then(Pages::default);
         self.pauses.clear_all();
         self.unofferable.clear();
+        self.offers.reopen();
         self.clock.correct(self.now.wall_ms, now_ms);
         let changed = self.meta.epochs.last() != Some(&epoch);
         if changed || self.meta.member != Some(member) || self.meta.hub != self.session.hub {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use lockstep_protocol::change::ChainHead;
+use lockstep_protocol::fact::Fact;
 use lockstep_protocol::id::{ConversationId, DocumentId, Lsn};
 use lockstep_protocol::snapshot::DocumentDigest;
 
@@ -110,6 +111,9 @@ impl Device {
         }
         self.clock.receive(self.now.wall_ms, row.placed.fact.time_ms());
         self.touch(document, message_of(&row.placed.fact));
+        if let Fact::Message(message) = &row.placed.fact {
+            self.offers.message_stands(message.id);
+        }
         if let Some((epoch, lsn, message)) = accepted_by_fact(&row) {
             let generation = self.generation(&epoch);
             self.accepted(document, AcceptedReply { generation, lsn, message });

@@ -7,6 +7,8 @@ mod bodies;
 mod frames;
 #[path = "../../../protocol/tests/support/history.rs"]
 mod history;
+#[path = "../../../client-sdk/migrate/tests/support/bodies.rs"]
+mod migrate;
 #[path = "../../../protocol/tests/support/source.rs"]
 mod source;
 
@@ -18,4 +20,9 @@ pub fn frame_decode(bytes: &[u8]) {
 /// See `fact_apply` in the protocol's `tests/support/bodies.rs`.
 pub fn fact_apply(bytes: &[u8]) {
     bodies::fact_apply(bytes);
+}
+
+/// See `whatsapp` in the migration's `tests/support/bodies.rs`.
+pub fn whatsapp(bytes: &[u8]) {
+    migrate::whatsapp(bytes);
 }

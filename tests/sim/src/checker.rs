@@ -17,7 +17,7 @@ use lockstep_protocol::frame::{DeviceFrame, HubFrame, Resolve};
 use lockstep_protocol::id::{ConversationId, DeviceId, Epoch, HubId, Lsn, MemberId, MessageId, PublicKey};
 
 use self::bounds::Bounds;
-use self::lock::Leases;
+use self::lock::{AgainstLease, Leases};
 use self::loss::Acknowledged;
 use crate::model::LogModel;
 use crate::worker::Worker;
@@ -47,6 +47,8 @@ struct Pending {
     ticket: Ticket,
     true_ms: u64,
     wall_ms: u64,
+    /// Replies in it that were accepted while another member was told to hold the lease.
+    against_leases: Vec<AgainstLease>,
 }
 
 /// Everything that the checkers know while a seed runs.
@@ -107,16 +109,10 @@ impl Checker {
     }
 
     /// The hub asked for a batch to be committed.
-    ///
-    /// # Errors
-    /// A reply accepted against a live lease.
-    pub fn sequenced(&mut self, true_ms: u64, wall_ms: u64, batch: &Batch) -> Result<(), Violation> {
-        self.pending.push_back(Pending { ticket: batch.ticket, true_ms, wall_ms });
-        batch
-            .entries
-            .iter()
-            .filter_map(|logged| Entry::from_bytes(&logged.bytes))
-            .try_for_each(|entry| self.leases.check(true_ms, &entry, &self.model))
+    pub fn sequenced(&mut self, true_ms: u64, wall_ms: u64, batch: &Batch) {
+        let entries = batch.entries.iter().filter_map(|logged| Entry::from_bytes(&logged.bytes));
+        let against_leases = entries.filter_map(|entry| self.leases.against(true_ms, &entry)).collect();
+        self.pending.push_back(Pending { ticket: batch.ticket, true_ms, wall_ms, against_leases });
     }
 
     /// A batch is durable.
@@ -127,7 +123,8 @@ impl Checker {
         let Some(at) = self.pending.iter().position(|pending| pending.ticket == batch.ticket) else {
             return Violation::fail("harness", format!("{:?} was never asked for", batch.ticket));
         };
-        let Pending { true_ms, wall_ms, .. } = self.pending.drain(..=at).next_back().expect("just found");
+        let Pending { true_ms, wall_ms, against_leases, .. } =
+            self.pending.drain(..=at).next_back().expect("just found");
         // An epoch row stands behind the entries of its batch, but begins where it says.
         let epochs = batch.writes.iter().filter_map(|write| match write {
             Write::Epoch { epoch, after } => Some((*epoch, *after)),
@@ -138,6 +135,10 @@ impl Checker {
             return Violation::fail("epoch", "a new epoch began though the disk never went back");
         }
         for logged in &batch.entries {
+            against_leases
+                .iter()
+                .filter(|against| against.lsn == logged.lsn)
+                .try_for_each(|against| against.check(&self.model))?;
             self.entry(logged, true_ms, wall_ms)?;
             self.check_import(logged, &batch.writes, wall_ms)?;
         }

@@ -52,13 +52,14 @@ impl LocalHub {
     /// A new hub at noon of some day, with an owner, member 1.
     #[must_use]
     pub fn new(config: HubConfig) -> Self {
-        let identity = Identity {
-            hub: HubId([7; 16]),
-            key: HubKey::new(&[8; 32]),
-            pinned: PinnedKeyHash([9; 32]),
-            config,
-            planted: Planted::default(),
-        };
+        Self::with_pin(config, PinnedKeyHash([9; 32]))
+    }
+
+    /// As [`LocalHub::new`], for devices that pin this certificate key.
+    #[must_use]
+    pub fn with_pin(config: HubConfig, pinned: PinnedKeyHash) -> Self {
+        let identity =
+            Identity { hub: HubId([7; 16]), key: HubKey::new(&[8; 32]), pinned, config, planted: Planted::default() };
         let store = Store::default();
         let now = Now { wall_ms: 1_790_000_000_000, mono_ms: 1_000_000 };
         let mut effects = Vec::new();

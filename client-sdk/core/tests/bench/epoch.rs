@@ -134,13 +134,18 @@ fn a_new_epoch_offers_what_the_hub_lost_and_writes_the_rest_again() {
         rows
           cursor=11 witness=11 facts=1 outbox=1 offers=3 conversations=1 [old sent, pending pending]
         done known readmitted readmitted
-          persist 4
+          persist 1
           persist 2
         persist
           push s0#1 opening pending
         rows
-          cursor=11 witness=12 facts=1 outbox=1 conversations=1 [old sent, pending pending]
-    "#]].assert_eq(&run("online; entries +hey +lost; note mine; persist; ack ok; note pending; persist; offline; epoch 2; lsn 11; catalogue; page differs; persist; snapshot +old; fetched none; persist; rows; done known readmitted readmitted; persist; rows"));
+          cursor=11 witness=12 facts=1 outbox=1 offers=3 conversations=1 [old sent, pending pending]
+        entries +more
+          persist 6
+        persist
+        rows
+          cursor=13 witness=13 facts=2 outbox=1 conversations=1 [old sent, more sent, pending pending]
+    "#]].assert_eq(&run("online; entries +hey +lost; note mine; persist; ack ok; note pending; persist; offline; epoch 2; lsn 11; catalogue; page differs; persist; snapshot +old; fetched none; persist; rows; done known readmitted readmitted; persist; rows; entries +more; persist; rows"));
 }
 
 #[test]
@@ -200,12 +205,12 @@ fn a_crash_in_an_epoch_change_resumes_it() {
           offer [#11]
           caughtup
         done known
-          persist 2
+          persist 1
           persist 2
         persist
           push s0#1 opening pending
         rows
-          cursor=11 witness=12 facts=1 outbox=1 conversations=1 [old sent, pending pending]
+          cursor=11 witness=12 facts=1 outbox=1 offers=1 conversations=1 [old sent, pending pending]
     "#]].assert_eq(&run("online; entries +hey; note pending; persist; offline; epoch 2; lsn 11; catalogue; persist; crash; catalogue; page differs; persist; crash; online; snapshot +old; fetched none; persist; crash; rows; online; done known; persist; rows"));
 }
 
@@ -245,4 +250,132 @@ fn a_conversation_that_the_restored_hub_lacks_is_kept_as_offers() {
     .assert_eq(&run(
         "online; entries +hey; note pending; persist; offline; epoch 2; lsn 11; catalogue; page none; persist; rows",
     ));
+}
+
+#[test]
+fn facts_behind_a_hole_of_a_lost_log_become_offers() {
+    expect![[r#"
+        online
+          hello cursor=10 witness=0
+          online
+          caughtup
+        entries grant
+          persist 3
+          fetch before=None
+        entries missed+a +b
+          persist 4
+        persist
+        offline
+          offline
+        epoch 2
+        lsn 11
+        catalogue
+          hello cursor=13 witness=13
+          epochchanged
+          online
+          persist 1
+        page bare
+          persist 3
+          fetch before=None
+        persist
+        fetched none
+          persist 5
+          offer [#13]
+          caughtup
+        persist
+        rows
+          cursor=11 witness=11 facts=0 offers=1 conversations=1 []
+    "#]].assert_eq(&run("online; entries grant; entries missed+a +b; persist; offline; epoch 2; lsn 11; catalogue; page bare; persist; fetched none; persist; rows"));
+}
+
+#[test]
+fn an_offer_about_a_message_that_is_not_back_yet_waits_for_it() {
+    expect![[r#"
+        online
+          hello cursor=10 witness=0
+          online
+          caughtup
+        note mine
+          persist 3
+        edit mine>edited
+          persist 3
+        persist
+          push s0#1 opening mine mine>edited
+          done
+          done Done
+        ack ok ok
+          persist 7
+        persist
+        offline
+          offline
+        epoch 2
+        lsn 10
+        catalogue
+          hello cursor=10 witness=12
+          epochchanged
+          online
+          persist 2
+        page bare
+          persist 3
+          fetch before=None
+        persist
+        fetched none
+          persist 6
+          offer [#11, #12]
+          caughtup
+        persist
+        done known target
+          persist 1
+        note on
+          persist 3
+        persist
+          push s0#1 opening on
+          done
+        rows
+          cursor=10 witness=10 facts=0 outbox=1 offers=1 conversations=1 [on pending]
+        entries back+mine
+          persist 3
+          offer [#12]
+        persist
+        rows
+          cursor=11 witness=11 facts=1 outbox=1 offers=1 conversations=1 [mine sent, on pending]
+    "#]].assert_eq(&run("online; note mine; edit mine>edited; persist; ack ok ok; persist; offline; epoch 2; lsn 10; catalogue; page bare; persist; fetched none; persist; done known target; note on; persist; rows; entries back+mine; persist; rows"));
+}
+
+#[test]
+fn a_hub_that_cannot_vouch_for_the_cursor_is_offered_what_it_lacks_before_anything_is_pushed() {
+    expect![[r#"
+        online
+          hello cursor=10 witness=0
+          online
+          caughtup
+        entries +hey
+          persist 4
+        persist
+        offline
+          offline
+        lsn 30
+        catalogue
+          hello cursor=11 witness=11
+          online
+        page differs
+          persist 3
+          fetch before=None
+        write now
+          persist 3
+        persist
+          done
+        snapshot +old
+          persist 5
+        fetched none
+          persist 1
+          offer [#11]
+          caughtup
+        done readmitted
+          persist 1
+          push s0#1 opening now(seen hey)
+        persist
+        rows
+          cursor=30 witness=31 facts=1 outbox=1 offers=1 conversations=1 [now pending, old sent]
+    "#]].assert_eq(&run("online; entries +hey; persist; offline; lsn 30; catalogue; page differs; write now; persist; snapshot +old; fetched none; done readmitted; persist; rows"));
 }

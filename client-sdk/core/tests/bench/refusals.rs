@@ -390,3 +390,29 @@ fn a_revoked_device_stops() {
     "#]]
     .assert_eq(&run("online; refuse revoked; wait 60000"));
 }
+
+#[test]
+fn an_act_is_answered_with_the_id_that_its_message_has_when_it_is_durable() {
+    expect![[r#"
+        wall 3600000
+        online
+          hello cursor=10 witness=0
+          online
+          caughtup
+        note one
+          persist 3
+        persist
+          push s0#1 opening one
+          done
+        note two
+          persist 3
+        ack ahead:0
+          persist 4
+        persist
+          push s0#1 opening one two
+          done
+        rows
+          cursor=10 witness=10 facts=0 outbox=2 conversations=1 [one pending, two pending]
+    "#]]
+    .assert_eq(&run("wall 3600000; online; note one; persist; note two; ack ahead:0; persist; rows"));
+}

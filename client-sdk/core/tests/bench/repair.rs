@@ -87,7 +87,7 @@ fn a_push_acknowledged_after_a_new_grant_is_fetched() {
           persist 1
         persist
         rows
-          cursor=12 witness=13 facts=1 conversations=1 not-sent:54:a [after sent]
+          cursor=12 witness=13 facts=1 conversations=1 assigned:[] not-sent:54:a [after sent]
     "#]]
     .assert_eq(&run(
         "online; note a; persist; entries revoke grant; ack ok; persist; snapshot +before; fetched; snapshot +after; \
@@ -387,4 +387,39 @@ fn a_silent_hub_is_noticed_while_typing() {
     .assert_eq(&run(
         "online; wait 20000; type; wait 10000; wait 20000; type; wait 10000; wait 20000; type; wait 10000",
     ));
+}
+
+#[test]
+fn what_describes_a_new_conversation_is_as_new_as_the_changes_that_came() {
+    expect![[r#"
+        online
+          hello cursor=10 witness=0
+          online
+          caughtup
+        entries revoke
+          conversationgone
+          persist 2
+        entries assign:1 grant
+          persist 3
+          fetch before=None
+        entries unassign:2
+          persist 2
+          fetch before=None
+        described 12 1,2,3
+        fetched none
+        described 14 1,3
+          persist 1
+        snapshot
+          persist 3
+        fetched none
+          persist 1
+        persist
+        rows
+          cursor=14 witness=14 facts=0 conversations=1 assigned:[m1, m3] []
+        entries assign:4
+          persist 2
+        persist
+        rows
+          cursor=15 witness=15 facts=0 conversations=1 assigned:[m1, m3, m4] []
+    "#]].assert_eq(&run("online; entries revoke; entries assign:1 grant; entries unassign:2; described 12 1,2,3; fetched none; described 14 1,3; snapshot; fetched none; persist; rows; entries assign:4; persist; rows"));
 }

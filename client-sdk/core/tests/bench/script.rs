@@ -225,9 +225,10 @@ impl Bench {
             "done" => self.done(rest),
             "entries" => self.entries(rest),
             "page" => self.page(rest),
+            "listing" => self.listing(rest),
             "snapshot" => self.snapshot(rest),
             "snapshot-imported" => self.snapshot_imported(rest),
-            "listing" => self.listing(rest),
+            "described" => self.described(rest),
             "fetched" => self.fetched(rest),
             "parsed" => self.parsed(),
             "unparsed" => self.unparsed(),
@@ -306,6 +307,16 @@ impl Bench {
         self.input(Input::Persisted { ticket: last });
     }
 
+    /// What is said to be written is durable, under the id that is said.
+    fn check_written(&self, message: MessageId) {
+        let rows = &self.rows;
+        let outbox = rows.outbox.values().map(|row| &row.fact);
+        let not_sent = rows.not_sent.values().map(|row| &row.fact);
+        let mut facts = outbox.chain(not_sent).chain(rows.facts.values().map(|row| &row.placed.fact));
+        let known = facts.any(|fact| matches!(fact, Fact::Message(written) if written.id == message));
+        assert!(known || self.planted != Planted::default(), "{message} is durable");
+    }
+
     fn crash(&mut self) {
         self.unpersisted.clear();
         self.pushes.clear();
@@ -321,6 +332,7 @@ impl Bench {
         for effect in effects {
             self.note_effect(&effect);
             match effect {
+                Effect::ActDone { outcome: ActOutcome::Written(message), .. } => self.check_written(message),
                 Effect::Connect { connection } => (self.connection, self.dialled) = (connection, true),
                 Effect::Disconnect { .. } => self.dialled = false,
                 Effect::Persist(transaction) => self.unpersisted.push_back(transaction),

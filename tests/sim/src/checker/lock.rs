@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lockstep_protocol::entry::{CollisionCause, Entry, EntryBody, PlacedFact, Resolution, Stamp, Verdict};
 use lockstep_protocol::fact::{Direction, Fact, Message};
-use lockstep_protocol::id::{ConversationId, MemberId, MessageId};
+use lockstep_protocol::id::{ConversationId, Lsn, MemberId, MessageId};
 use lockstep_protocol::limits::REPLY_WINDOW_MS;
 
 use super::{Checker, Violation};
@@ -24,34 +24,60 @@ impl Leases {
         };
     }
 
-    /// No reply is accepted against a lease that was told and still lives.
-    pub(super) fn check(&self, true_ms: u64, entry: &Entry, model: &LogModel) -> Result<(), Violation> {
+    /// Whether an entry is a reply accepted while another member was told to hold a lease that still lives.
+    pub(super) fn against(&self, true_ms: u64, entry: &Entry) -> Option<AgainstLease> {
         let EntryBody::Fact(PlacedFact { document, fact: Fact::Message(message), origin: None, .. }) = &entry.body
         else {
-            return Ok(());
+            return None;
         };
-        if message.dir != Direction::Out || entry.stamp.verdict != Verdict::Accepted {
+        let (holder, until_ms) = *self.live.get(&document.conversation)?;
+        let Stamp { lsn, member, verdict, .. } = entry.stamp;
+        let goes = message.dir == Direction::Out && verdict == Verdict::Accepted;
+        // The last millisecond may have passed on its way.
+        (goes && holder != member && true_ms + 1 < until_ms).then_some(AgainstLease {
+            lsn,
+            message: message.id,
+            member,
+            conversation: document.conversation,
+            holder,
+            true_ms,
+            until_ms,
+        })
+    }
+}
+
+/// A reply accepted while another member held the lease, as far as leases alone tell.
+#[derive(Debug)]
+pub(super) struct AgainstLease {
+    pub(super) lsn: Lsn,
+    message: MessageId,
+    member: MemberId,
+    conversation: ConversationId,
+    holder: MemberId,
+    true_ms: u64,
+    until_ms: u64,
+}
+
+impl AgainstLease {
+    /// No reply is accepted against a live lease, by the rights and the policy of the log right before it: what stands
+    /// there counts for the hub from when it is sequenced.
+    pub(super) fn check(&self, model: &LogModel) -> Result<(), Violation> {
+        let Self { message, holder, true_ms, until_ms, conversation, .. } = *self;
+        let directory = model.directory();
+        let counts = directory.locks(self.member) && directory.writes(holder, conversation);
+        if !counts || self.may_have_ended(model) {
             return Ok(());
         }
-        let Some((holder, until_ms)) = self.live.get(&document.conversation) else { return Ok(()) };
-        let directory = model.directory();
-        let counts = *holder != entry.stamp.member
-            && directory.locks(entry.stamp.member)
-            && directory.writes(*holder, document.conversation);
-        // The last millisecond may have passed on its way.
-        if counts && true_ms + 1 < *until_ms && !self.may_have_ended(*holder, model, document.conversation) {
-            return Violation::fail(
-                "lock-lease",
-                format!("reply {} accepted at {true_ms} against {holder:?}'s lease until {until_ms}", message.id),
-            );
-        }
-        Ok(())
+        Violation::fail(
+            "lock-lease",
+            format!("reply {message} accepted at {true_ms} against {holder:?}'s lease until {until_ms}"),
+        )
     }
 
-    fn may_have_ended(&self, holder: MemberId, model: &LogModel, conversation: ConversationId) -> bool {
+    fn may_have_ended(&self, model: &LogModel) -> bool {
         // A right taken away and given back while the lease ran ends it: whoever changed since is left out.
-        let recent = model.directories.iter().rev().take(4);
-        recent.into_iter().any(|(_, directory)| !directory.writes(holder, conversation))
+        let mut recent = model.directories.iter().rev().take(4);
+        recent.any(|(_, directory)| !directory.writes(self.holder, self.conversation))
     }
 }
 
@@ -151,5 +177,47 @@ impl Checker {
             return Ok(());
         }
         Violation::fail("lock", format!("{message} was sent anyway against the rules at {:?}", stamp.lsn))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lockstep_protocol::directory::{DirectoryEvent, Role};
+
+    use super::*;
+    use crate::model::directory::{ConversationModel, Directory};
+
+    #[test]
+    fn a_lease_counts_by_the_roles_and_the_policy_right_before_the_reply() {
+        let (holder, author, conversation) = (MemberId(1), MemberId(2), ConversationId::default());
+        let writing = AgainstLease {
+            lsn: Lsn(3),
+            message: MessageId::default(),
+            member: author,
+            conversation,
+            holder,
+            true_ms: 1_000,
+            until_ms: 5_000,
+        };
+        for (holds, writes, services_lock, breaks) in [
+            (Role::Owner, Role::Agent, false, true),
+            (Role::Owner, Role::Service, true, true),
+            // As when the policy was changed in the entry just before.
+            (Role::Owner, Role::Service, false, false),
+            (Role::Auditor, Role::Agent, false, false),
+        ] {
+            let mut directory = Directory::new();
+            directory.policy.services_lock = services_lock;
+            directory.members.extend([(holder, holds), (author, writes)]);
+            directory.conversations.insert(conversation, ConversationModel::default());
+            let mut model = LogModel::default();
+            model.directories.push((Lsn(0), directory.clone()));
+            assert_eq!(writing.check(&model).is_err(), breaks, "{holds:?} {writes:?} {services_lock}");
+            // Whoever lost the right for a moment lost the lease.
+            let mut without = directory.clone();
+            without.apply(&DirectoryEvent::RoleChanged { member: holder, role: Role::Auditor });
+            model.directories = vec![(Lsn(0), without), (Lsn(0), directory)];
+            assert_eq!(writing.check(&model), Ok(()));
+        }
     }
 }

@@ -74,6 +74,10 @@ impl Bench {
     pub(super) fn other_fact(&mut self, document: DocumentId, chain: u8, text: &str) -> PlacedFact {
         let id = MessageId::from_parts(START_MS + 1 + self.lsn, u128::from(chain));
         self.messages.insert(text.to_owned(), id);
+        self.other_message(document, chain, text, id)
+    }
+
+    fn other_message(&mut self, document: DocumentId, chain: u8, text: &str, id: MessageId) -> PlacedFact {
         let message = Message {
             id,
             by: OTHER,
@@ -93,13 +97,30 @@ impl Bench {
         PlacedFact { document, actor, seq: head.seq, hash: head.hash.prefix(), fact, opening, origin: None }
     }
 
-    /// `[from=N] [+text | s1+text | opened1 | import0:a,<b | undo0 | grant | revoke | own]*`: one Entries frame after the cursor.
+    /// `[from=N] [+text | s1+text | opened1 | import0:a,<b | undo0 | grant | revoke | own]*`: one Entries frame after the
+    /// cursor. `missed+text` is not in it; `back+text` brings a known message by another chain; `assign:N` and
+    /// `unassign:N` name a member.
     pub(super) fn entries(&mut self, words: &str) {
         let mut from = self.device.meta().cursor.map_or(Lsn::ZERO, |cursor| cursor.lsn);
         let (mut entries, mut granted, mut revoked) = (Vec::new(), Vec::new(), Vec::new());
         for word in words.split_whitespace() {
             if let Some(number) = word.strip_prefix("from=") {
                 from = Lsn(number.parse().expect("a number"));
+            } else if let Some(text) = word.strip_prefix("missed+") {
+                self.lsn += 1;
+                self.other_fact(segment(0), 0xbb, text);
+            } else if let Some(text) = word.strip_prefix("back+") {
+                let placed = self.other_message(segment(0), 0xdd, text, self.messages[text]);
+                let stamp = self.stamp(ME, Verdict::Accepted);
+                entries.push(Entry { stamp, body: EntryBody::Fact(placed) });
+            } else if let Some((word @ ("assign" | "unassign"), member)) = word.split_once(':') {
+                let (conversation, member) = (CONVERSATION, MemberId(member.parse().expect("a number")));
+                let event = match word {
+                    "assign" => DirectoryEvent::Assigned { conversation, member },
+                    _ => DirectoryEvent::Unassigned { conversation, member },
+                };
+                let stamp = self.stamp(OTHER, Verdict::Accepted);
+                entries.push(Entry { stamp, body: EntryBody::Directory(event) });
             } else if word == "grant" {
                 self.lsn += 1;
                 granted.push(Grant { conversation: CONVERSATION, lsn: Lsn(self.lsn) });
@@ -225,7 +246,25 @@ impl Bench {
         (own.actor, ChainHead { ..own.head })
     }
 
-    /// `full` (the conversation with differing documents) or `none`, or `same`: a catalogue of one page; `for-fetch`.
+    /// Answers the oldest Fetch with what the directory says as of an LSN: `15 2,3` for members 2 and 3 assigned.
+    pub(super) fn described(&mut self, words: &str) {
+        let Some(DeviceFrame::Fetch(fetch)) = self.frames.front() else { panic!("no fetch waits") };
+        let (lsn, members) = words.split_once(' ').expect("LSN members");
+        let members = members.split(',').map(|member| MemberId(member.parse().expect("a number")));
+        let listed = CatalogueConversation {
+            conversation: Conversation { assigned: members.collect(), ..conversation_row().conversation },
+            open_segment: 0,
+            open_card: 0,
+            newest: Lsn(lsn.parse().expect("a number")),
+            markers: Vec::new(),
+            documents: Vec::new(),
+        };
+        let (tag, conversations) = (Some(fetch.tag), vec![listed]);
+        self.frame(HubFrame::Catalogue(Catalogue { tag, page: 0, conversations, team: None, end: None }));
+    }
+
+    /// `differs` (the conversation with differing documents), `bare` (without documents), `same` or `none`: a catalogue
+    /// of one page.
     pub(super) fn page(&mut self, what: &str) {
         let differs = CatalogueDocument { document: segment(0), digest: Default::default() };
         let mut differs_digest = differs;
@@ -246,6 +285,7 @@ impl Bench {
         let conversations = match what {
             "differs" => vec![listed(vec![differs_digest])],
             "same" => vec![listed(same())],
+            "bare" => vec![listed(Vec::new())],
             _ => Vec::new(),
         };
         let end = Some(self.witness());
@@ -328,6 +368,7 @@ pub(super) fn code(name: &str) -> RefusalCode {
         "resolved" => RefusalCode::AlreadyResolved,
         "collides" => RefusalCode::StillCollides,
         "stamp" => RefusalCode::StampInvalid,
+        "target" => RefusalCode::TargetUnknown,
         "conversation" => RefusalCode::ConversationUnknown,
         other => panic!("no such code: {other}"),
     }

@@ -109,6 +109,9 @@ impl Bench {
                 let _ = write!(line, " {name}={count}");
             }
         }
+        for row in rows.conversations.values().filter(|row| row.conversation.assigned != [ME]) {
+            let _ = write!(line, " assigned:{:?}", row.conversation.assigned);
+        }
         for row in rows.not_sent.values() {
             let _ = write!(line, " not-sent:{}:{}", row.code, self.fact_text(&row.fact));
         }

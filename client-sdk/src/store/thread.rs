@@ -1,0 +1,78 @@
+//! The thread that writes and reads for the core: transactions in order, those that wait together in one commit.
+
+use std::sync::Arc;
+
+use lockstep_client_core::effect::{Ticket, Transaction};
+use lockstep_client_core::query::{Answer, LoadFailure, Query};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tracing::{debug, error, warn};
+
+use super::{Store, StoreError};
+
+/// Transactions that one commit takes at most.
+const GROUP_MAX: usize = 64;
+
+/// What the driver wants of the store. The driver takes nothing new in while much of it waits.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// Make it durable.
+    Persist(Transaction),
+    /// Read.
+    Load(Query),
+}
+
+/// What the store did.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// Everything up to this one is durable.
+    Persisted(Ticket),
+    /// It cannot be written; nothing follows.
+    Failed(StoreError),
+    /// The answer to a question.
+    Loaded(Query, Result<Answer, LoadFailure>),
+}
+
+/// Works until the driver lets go of its end, or a write fails. Blocks.
+pub(crate) fn run(store: &Arc<Store>, mut tasks: UnboundedReceiver<Task>, done: &UnboundedSender<Done>) {
+    let mut next = tasks.blocking_recv();
+    while let Some(task) = next.take() {
+        let said = match task {
+            Task::Load(query) => {
+                let outcome = store.load(&query).map_err(|error| {
+                    warn!(%error, "rows of the device's store cannot be read");
+                    LoadFailure
+                });
+                Done::Loaded(query, outcome)
+            }
+            Task::Persist(first) => {
+                let mut group = vec![first];
+                while group.len() < GROUP_MAX && next.is_none() {
+                    match tasks.try_recv() {
+                        Ok(Task::Persist(transaction)) => group.push(transaction),
+                        Ok(other) => next = Some(other),
+                        Err(_) => break,
+                    }
+                }
+                let newest = group.last().map_or(Ticket(0), |transaction| transaction.ticket);
+                match store.write(group.into_iter().flat_map(|transaction| transaction.writes)) {
+                    Ok(()) => Done::Persisted(newest),
+                    Err(error) => {
+                        error!(%error, "the device's store cannot be written");
+                        tell(done, Done::Failed(error));
+                        return;
+                    }
+                }
+            }
+        };
+        tell(done, said);
+        if next.is_none() {
+            next = tasks.blocking_recv();
+        }
+    }
+}
+
+fn tell(done: &UnboundedSender<Done>, said: Done) {
+    if done.send(said).is_err() {
+        debug!("the driver ended first; what it handed over is written all the same");
+    }
+}

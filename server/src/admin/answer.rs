@@ -1,0 +1,238 @@
+//! What the admin socket answers; `--json` prints the same.
+
+use std::fmt;
+
+use lockstep_core::row::ConversationRow;
+use lockstep_protocol::directory::{Device, Member};
+use lockstep_protocol::id::DeviceId;
+use lockstep_protocol::refusal::{Refusal, RefusalCode};
+use serde::{Deserialize, Serialize};
+
+use super::request::RoleName;
+
+/// An answer, tagged by its kind.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Answer {
+    /// Done, and durable.
+    Done,
+    /// How the hub is.
+    Status(Box<Status>),
+    /// A member was added.
+    Member {
+        /// Staff number.
+        id: u32,
+    },
+    /// All members.
+    Members {
+        /// In order of number.
+        members: Vec<MemberInfo>,
+    },
+    /// A link for one new device.
+    Pairing(Pairing),
+    /// All devices.
+    Devices {
+        /// In order of id.
+        devices: Vec<DeviceInfo>,
+    },
+    /// A conversation was opened.
+    Conversation {
+        /// Its id, hex.
+        id: String,
+    },
+    /// Facts were imported.
+    Imported {
+        /// What became of them.
+        report: ImportReport,
+    },
+    /// All conversations.
+    Conversations {
+        /// In order of id.
+        conversations: Vec<ConversationInfo>,
+    },
+}
+
+/// How the hub is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Of the program.
+    pub version: String,
+    /// Id of the hub, hex.
+    pub hub: String,
+    /// Where it listens.
+    pub address: String,
+    /// Names and addresses by which devices reach it.
+    pub names: Vec<String>,
+    /// What devices pin, hex.
+    pub pinned_key: String,
+    /// Whether devices are let in.
+    pub ready: bool,
+    /// Since its start.
+    pub uptime_seconds: u64,
+    /// Of the log, hex.
+    pub epoch: String,
+    /// The newest durable entry.
+    pub newest_lsn: u64,
+    /// Open WebSockets.
+    pub connections: u64,
+    /// Conversations whose state is in memory.
+    pub conversations_in_memory: usize,
+    /// Table files on disk.
+    pub store_bytes: u64,
+    /// Until the certificate expires; none if it has.
+    pub certificate_days_left: Option<u64>,
+}
+
+/// A member.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MemberInfo {
+    /// Staff number.
+    pub id: u32,
+    /// Shown name.
+    pub name: String,
+    /// Role.
+    pub role: RoleName,
+    /// Devices enrolled.
+    pub devices: usize,
+}
+
+impl MemberInfo {
+    pub(super) fn new(member: &Member, devices: usize) -> Self {
+        Self { id: member.id.0, name: member.name.clone(), role: member.role.into(), devices }
+    }
+}
+
+/// A link for one new device.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Pairing {
+    /// `lockstep://…`: a secret until it is used.
+    pub link: String,
+    /// It can be used for so long, once.
+    pub for_seconds: u32,
+}
+
+/// A device.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DeviceInfo {
+    /// Id, hex.
+    pub id: String,
+    /// Staff number of its member.
+    pub member: u32,
+    /// Shown name.
+    pub name: String,
+}
+
+impl DeviceInfo {
+    pub(super) fn new(id: DeviceId, device: &Device) -> Self {
+        Self { id: id.to_string(), member: device.member.0, name: device.name.clone() }
+    }
+}
+
+/// A conversation.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ConversationInfo {
+    /// Id, hex.
+    pub id: String,
+    /// The customer's shown name.
+    pub customer: String,
+    /// Service account of its channel.
+    pub service: Option<u32>,
+    /// Members assigned to it.
+    pub assigned: Vec<u32>,
+    /// Its newest entry.
+    pub newest_lsn: u64,
+}
+
+impl ConversationInfo {
+    pub(super) fn new(row: &ConversationRow) -> Self {
+        let conversation = &row.conversation;
+        Self {
+            id: conversation.id.to_string(),
+            customer: conversation.customer.clone(),
+            service: conversation.service.map(|member| member.0),
+            assigned: conversation.assigned.iter().map(|member| member.0).collect(),
+            newest_lsn: row.newest.0,
+        }
+    }
+}
+
+/// What became of the facts of an import.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ImportReport {
+    /// In the conversation now because of it.
+    pub kept: u64,
+    /// There before.
+    pub known: u64,
+    /// Segments written.
+    pub segments: u64,
+    /// Can never stand, by why.
+    pub refused: std::collections::BTreeMap<String, u64>,
+}
+
+impl ImportReport {
+    /// Takes in what became of further facts.
+    pub fn add(&mut self, part: Self) {
+        self.kept += part.kept;
+        self.known += part.known;
+        self.segments += part.segments;
+        for (why, count) in part.refused {
+            *self.refused.entry(why).or_default() += count;
+        }
+    }
+}
+
+/// Why not.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Failure {
+    /// For programs; stable.
+    pub code: String,
+    /// For people: what to do.
+    pub message: String,
+}
+
+impl Failure {
+    /// With a code and a text.
+    #[must_use]
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into() }
+    }
+
+    pub(super) fn refused(refusal: &Refusal) -> Self {
+        let code = RefusalCode::from_number(refusal.code);
+        let message = match code {
+            Some(RefusalCode::MemberUnknown) => "there is no such member; `lockstep member list` shows all",
+            Some(RefusalCode::ConversationUnknown) => {
+                "there is no such conversation; `lockstep conversation list` shows all"
+            }
+            Some(RefusalCode::DeviceUnknown) => "there is no such device; `lockstep device list` shows all",
+            Some(RefusalCode::AlreadyExists) => "this number or id is taken",
+            Some(RefusalCode::LastOwner) => "this would leave the team without an owner; make someone else owner first",
+            Some(RefusalCode::FieldInvalid | RefusalCode::TooLarge) => "a value is empty, too long or not allowed",
+            Some(RefusalCode::ListFull) => "a list is at its limit",
+            Some(RefusalCode::Draining) => "the hub is stopping",
+            _ => "the hub refused",
+        };
+        let name = code.map_or_else(|| refusal.code.to_string(), |code| format!("{code:?}"));
+        Self { code: snake_case(&name), message: format!("{message} ({name})") }
+    }
+}
+
+/// A refusal's name as a code of JSON.
+pub(crate) fn snake_case(name: &str) -> String {
+    let mut text = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !text.is_empty() {
+            text.push('_');
+        }
+        text.push(letter.to_ascii_lowercase());
+    }
+    text
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,202 @@
+//! What may be asked at the admin socket.
+
+use std::fmt;
+use std::str::FromStr;
+
+use lockstep_protocol::directory::Role;
+use lockstep_protocol::id::{ConversationId, DeviceId, ImportId};
+use serde::{Deserialize, Serialize};
+
+/// A request, tagged by its verb.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// How the hub is.
+    Status,
+    /// Adds a member; without a number, the next free one.
+    MemberAdd {
+        /// Staff number.
+        id: Option<u32>,
+        /// Shown name.
+        name: String,
+        /// Role.
+        role: RoleName,
+    },
+    /// All members.
+    MemberList,
+    /// Changes a role.
+    MemberRole {
+        /// Staff number.
+        id: u32,
+        /// The new role.
+        role: RoleName,
+    },
+    /// Removes a member and their devices.
+    MemberRemove {
+        /// Staff number.
+        id: u32,
+    },
+    /// Makes a pairing link for a new device of a member.
+    Pair {
+        /// Staff number.
+        id: u32,
+    },
+    /// All devices.
+    DeviceList,
+    /// Revokes a device.
+    DeviceRevoke {
+        /// Which.
+        device: Hex<DeviceId>,
+    },
+    /// Opens a conversation.
+    ConversationNew {
+        /// The customer's shown name.
+        customer: String,
+        /// The service account of its channel.
+        service: Option<u32>,
+        /// Members assigned to it.
+        #[serde(default)]
+        assigned: Vec<u32>,
+    },
+    /// All conversations.
+    ConversationList,
+    /// Assigns a member.
+    Assign {
+        /// Which conversation.
+        conversation: Hex<ConversationId>,
+        /// Staff number.
+        member: u32,
+    },
+    /// Unassigns a member.
+    Unassign {
+        /// Which conversation.
+        conversation: Hex<ConversationId>,
+        /// Staff number.
+        member: u32,
+    },
+    /// Imports facts into a conversation, which is opened if it is not there.
+    Import {
+        /// Which conversation.
+        conversation: Hex<ConversationId>,
+        /// The customer's shown name, for a new one.
+        customer: String,
+        /// Members assigned to a new one.
+        #[serde(default)]
+        assigned: Vec<u32>,
+        /// The run; the same for all parts of one import.
+        import: Hex<ImportId>,
+        /// Facts, a CBOR list in hex.
+        facts: String,
+    },
+    /// Takes an import back out of a conversation.
+    ImportUndo {
+        /// Which conversation.
+        conversation: Hex<ConversationId>,
+        /// The run.
+        import: Hex<ImportId>,
+    },
+    /// Takes the certificate's files as they are now.
+    RefreshCertificate,
+}
+
+/// A role, by name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoleName {
+    /// Everything.
+    Owner,
+    /// Every conversation; manages agents, devices and assignments.
+    Manager,
+    /// Conversations assigned to them.
+    Agent,
+    /// Reads everything, writes nothing.
+    Auditor,
+    /// A channel connector or bot.
+    Service,
+}
+
+impl From<RoleName> for Role {
+    fn from(name: RoleName) -> Self {
+        match name {
+            RoleName::Owner => Self::Owner,
+            RoleName::Manager => Self::Manager,
+            RoleName::Agent => Self::Agent,
+            RoleName::Auditor => Self::Auditor,
+            RoleName::Service => Self::Service,
+        }
+    }
+}
+
+impl From<Role> for RoleName {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Owner => Self::Owner,
+            Role::Manager => Self::Manager,
+            Role::Agent => Self::Agent,
+            Role::Auditor => Self::Auditor,
+            Role::Service => Self::Service,
+        }
+    }
+}
+
+impl fmt::Display for RoleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Owner => "owner",
+            Self::Manager => "manager",
+            Self::Agent => "agent",
+            Self::Auditor => "auditor",
+            Self::Service => "service",
+        })
+    }
+}
+
+/// An id of 16 bytes as 32 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Hex<T>(pub T);
+
+impl<T: From16> FromStr for Hex<T> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut bytes = [0; 16];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| "an id is 32 hex digits; lists show them".to_owned())?;
+        Ok(Self(T::from_16(bytes)))
+    }
+}
+
+impl<T: fmt::Display> Serialize for Hex<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de, T: From16> Deserialize<'de> for Hex<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// An id made of 16 bytes.
+pub trait From16 {
+    /// From its bytes.
+    fn from_16(bytes: [u8; 16]) -> Self;
+}
+
+impl From16 for ConversationId {
+    fn from_16(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From16 for DeviceId {
+    fn from_16(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From16 for ImportId {
+    fn from_16(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}

@@ -1,0 +1,127 @@
+//! Verbs that a running hub does, over its admin socket.
+
+use super::exit::{Exit, Failed};
+use super::{ConversationVerb, DeviceVerb, MemberVerb, Options, output};
+use crate::admin::{AdminClient, Answer, Request};
+
+/// What the hub is asked.
+pub(super) enum Task {
+    Status,
+    ReloadCertificate,
+    Pair {
+        member: u32,
+        qr: bool,
+    },
+    Ask(Request),
+    /// A request with an id that is not one.
+    Unusable(String),
+}
+
+impl From<MemberVerb> for Task {
+    fn from(verb: MemberVerb) -> Self {
+        Self::Ask(match verb {
+            MemberVerb::Add { name, role, id } => Request::MemberAdd { id, name, role },
+            MemberVerb::List => Request::MemberList,
+            MemberVerb::Role { member, role } => Request::MemberRole { id: member, role },
+            MemberVerb::Remove { member } => Request::MemberRemove { id: member },
+        })
+    }
+}
+
+impl From<DeviceVerb> for Task {
+    fn from(verb: DeviceVerb) -> Self {
+        match verb {
+            DeviceVerb::List => Self::Ask(Request::DeviceList),
+            DeviceVerb::Revoke { device } => {
+                device.parse().map_or_else(Self::Unusable, |device| Self::Ask(Request::DeviceRevoke { device }))
+            }
+        }
+    }
+}
+
+impl From<ConversationVerb> for Task {
+    fn from(verb: ConversationVerb) -> Self {
+        match verb {
+            ConversationVerb::New { customer, service, assign } => {
+                Self::Ask(Request::ConversationNew { customer, service, assigned: assign })
+            }
+            ConversationVerb::List => Self::Ask(Request::ConversationList),
+            ConversationVerb::Assign { conversation, member } => conversation
+                .parse()
+                .map_or_else(Self::Unusable, |conversation| Self::Ask(Request::Assign { conversation, member })),
+            ConversationVerb::Unassign { conversation, member } => conversation
+                .parse()
+                .map_or_else(Self::Unusable, |conversation| Self::Ask(Request::Unassign { conversation, member })),
+        }
+    }
+}
+
+/// Asks the hub and prints its answer.
+pub(super) fn run(options: &Options, task: Task) -> Result<(), Failed> {
+    let folder = options.config()?.folder;
+    let (request, qr) = match task {
+        Task::Status => (Request::Status, false),
+        Task::ReloadCertificate => (Request::RefreshCertificate, false),
+        Task::Pair { member, qr } => (Request::Pair { id: member }, qr),
+        Task::Ask(request) => (request, false),
+        Task::Unusable(what) => return Err(Failed::new(Exit::Usage, "usage", what)),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answer = runtime.block_on(async { AdminClient::connect(&folder).await?.ask(&request).await })?;
+    if options.json { output::json(&answer) } else { print(&answer, qr) }
+}
+
+/// Prints an answer for people.
+pub(super) fn print(answer: &Answer, qr: bool) -> Result<(), Failed> {
+    match answer {
+        Answer::Done => output::line("done"),
+        Answer::Imported { report } => output::line(&format!("{} kept, {} there before", report.kept, report.known)),
+        Answer::Member { id } => output::line(&format!("member {id}")),
+        Answer::Conversation { id } => output::line(id),
+        Answer::Pairing(pairing) => {
+            if qr {
+                output::line(&output::qr(&pairing.link)?)?;
+            }
+            output::line(&pairing.link)?;
+            output::line(&format!("good for one device, for {} minutes", pairing.for_seconds / 60))
+        }
+        Answer::Members { members } => {
+            let rows = members.iter().map(|member| {
+                vec![member.id.to_string(), member.name.clone(), member.role.to_string(), member.devices.to_string()]
+            });
+            output::table(&["number", "name", "role", "devices"], &rows.collect::<Vec<_>>())
+        }
+        Answer::Devices { devices } => {
+            let rows =
+                devices.iter().map(|device| vec![device.id.clone(), device.member.to_string(), device.name.clone()]);
+            output::table(&["device", "member", "name"], &rows.collect::<Vec<_>>())
+        }
+        Answer::Conversations { conversations } => {
+            let list = |members: &[u32]| members.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+            let rows = conversations.iter().map(|row| {
+                let service = row.service.map_or(String::new(), |service| service.to_string());
+                vec![row.id.clone(), row.customer.clone(), list(&row.assigned), service]
+            });
+            output::table(&["conversation", "customer", "assigned", "service"], &rows.collect::<Vec<_>>())
+        }
+        Answer::Status(status) => {
+            let days = status.certificate_days_left.map_or("expired".into(), |days| format!("{days} days left"));
+            let rows = [
+                ("ready", if status.ready { "yes" } else { "no" }.to_owned()),
+                ("version", status.version.clone()),
+                ("hub", status.hub.clone()),
+                ("listens on", status.address.clone()),
+                ("reached as", status.names.join(", ")),
+                ("pinned key", status.pinned_key.clone()),
+                ("certificate", days),
+                ("up for", format!("{} s", status.uptime_seconds)),
+                ("connections", status.connections.to_string()),
+                ("newest entry", status.newest_lsn.to_string()),
+                ("epoch", status.epoch.clone()),
+                ("in memory", format!("{} conversations", status.conversations_in_memory)),
+                ("on disk", format!("{} bytes in table files", status.store_bytes)),
+            ];
+            rows.iter().try_for_each(|(name, value)| output::line(&format!("{name:<13} {value}")))
+        }
+    }
+}

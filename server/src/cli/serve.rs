@@ -1,0 +1,36 @@
+//! `lockstep serve`: the hub until it is told to stop.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::exit::Failed;
+use crate::config::{Config, LogConfig, LogFormat};
+use crate::server::Server;
+
+/// Runs until SIGTERM or SIGINT, or until the log fails.
+pub(super) fn run(config: &Config) -> Result<(), Failed> {
+    start_log(&config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut server = Server::start(config).await?;
+        tokio::select! {
+            ended = server.ended() => return Ok(ended?),
+            _ = terminate.recv() => tracing::info!("SIGTERM: the hub stops"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: the hub stops"),
+        }
+        Ok(server.stop().await?)
+    })
+}
+
+/// Logs go to standard error, so that standard output stays for data.
+fn start_log(config: &LogConfig) {
+    let filter: Targets = config.level.parse().unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
+    let registry = tracing_subscriber::registry().with(filter);
+    match config.format {
+        LogFormat::Text => registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).init(),
+        LogFormat::Json => registry.with(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr)).init(),
+    }
+}

@@ -1,0 +1,176 @@
+//! One setting: its key, its meaning, its default as TOML writes it, and how it gets into the configuration.
+
+use std::path::PathBuf;
+
+use toml::Value;
+
+use super::{Config, LogFormat, MetricsAccess};
+
+/// One setting.
+pub(super) struct Setting {
+    pub(super) key: &'static str,
+    pub(super) meaning: &'static str,
+    pub(super) default: &'static str,
+    pub(super) take: fn(&mut Config, &Value) -> Result<(), String>,
+}
+
+impl Setting {
+    /// The variable of the environment that sets it.
+    pub(super) fn variable(&self) -> String {
+        format!("LOCKSTEP_{}", self.key.replace('.', "_").to_uppercase())
+    }
+
+    /// A text as the TOML value that the setting wants: judged by its default.
+    pub(super) fn value(&self, text: &str) -> Value {
+        let text = text.trim();
+        if self.default.starts_with('[') {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            return Value::Array(items.map(|item| Value::String(item.into())).collect());
+        }
+        match text.parse::<i64>() {
+            Ok(number) if !self.default.starts_with('"') => Value::Integer(number),
+            _ => Value::String(text.into()),
+        }
+    }
+}
+
+const MIB: usize = 1024 * 1024;
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Every setting, in the order of the example file: keys without a section first.
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "folder",
+        meaning: "The one folder of data: store, keys, certificates. Back up and move it as a whole.",
+        default: "\"/var/lib/lockstep\"",
+        take: |config, value| text(value).map(|text| config.folder = PathBuf::from(text)),
+    },
+    Setting {
+        key: "grace_seconds",
+        meaning: "How long a stopping hub waits for what is in flight.",
+        default: "20",
+        take: |config, value| number(value, 0, 600).map(|seconds| config.grace_seconds = seconds),
+    },
+    Setting {
+        key: "listen.address",
+        meaning: "Address and port. Port 0 takes a free one.",
+        default: "\"0.0.0.0:7443\"",
+        take: |config, value| {
+            let parsed = text(value)?.parse();
+            config.listen.address = parsed.map_err(|_| "an address with a port, as \"0.0.0.0:7443\"".to_owned())?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "listen.names",
+        meaning: "Names and addresses by which devices reach the hub. The first one goes into pairing links, all of them\n\
+                  into the hub's certificate. Empty: the machine's host name and addresses.",
+        default: "[]",
+        take: |config, value| {
+            let items = value.as_array().ok_or("a list of names, as [\"hub.lan\", \"192.168.1.20\"]")?;
+            config.listen.names = items.iter().map(text).collect::<Result<_, _>>()?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "listen.connections_max",
+        meaning: "Open connections at once; more are turned away.",
+        default: "16384",
+        take: |config, value| size(value, 1, 1_000_000).map(|count| config.listen.connections_max = count),
+    },
+    Setting {
+        key: "listen.handshakes_max",
+        meaning: "Connections at once that have not finished their TLS and HTTP handshake.",
+        default: "256",
+        take: |config, value| size(value, 1, 100_000).map(|count| config.listen.handshakes_max = count),
+    },
+    Setting {
+        key: "listen.metrics",
+        meaning: "Who may read /metrics: \"local\" (this machine) or \"all\" (everyone who reaches the port).",
+        default: "\"local\"",
+        take: |config, value| {
+            let options = [("local", MetricsAccess::Local), ("all", MetricsAccess::All)];
+            one_of(value, &options).map(|access| config.listen.metrics = access)
+        },
+    },
+    Setting {
+        key: "tls.certificate",
+        meaning: "PEM file of your own certificate chain. Empty: the hub makes its own and devices pin it. Devices pin the\n\
+                  public key: keep the key when you renew.",
+        default: "\"\"",
+        take: |config, value| text(value).map(|text| config.tls.certificate = path(&text)),
+    },
+    Setting {
+        key: "tls.key",
+        meaning: "PEM file of its key.",
+        default: "\"\"",
+        take: |config, value| text(value).map(|text| config.tls.key = path(&text)),
+    },
+    Setting {
+        key: "store.cache_mib",
+        meaning: "Memory for rows read, MiB.",
+        default: "64",
+        take: |config, value| size(value, 1, 1_048_576).map(|mib| config.store.cache_bytes = mib * MIB),
+    },
+    Setting {
+        key: "store.write_buffer_mib",
+        meaning: "Memory for rows written and not yet in a file, MiB.",
+        default: "64",
+        take: |config, value| size(value, 4, 65_536).map(|mib| config.store.write_buffer_bytes = mib * MIB),
+    },
+    Setting {
+        key: "hub.retention_days",
+        meaning: "How long a device may be away and still catch up by the log alone, days. After that it goes through the\n\
+                  catalogue of documents: slower, nothing lost.",
+        default: "30",
+        take: |config, value| number(value, 1, 3_650).map(|days| config.hub.retention_ms = days * DAY_MS),
+    },
+    Setting {
+        key: "hub.conversations_max",
+        meaning: "Conversations kept in memory while nothing happens in them.",
+        default: "4096",
+        take: |config, value| size(value, 16, 10_000_000).map(|count| config.hub.conversations_max = count),
+    },
+    Setting {
+        key: "log.level",
+        meaning: "error, warn, info, debug or trace, or a filter as \"lockstep_server=debug,info\".",
+        default: "\"info\"",
+        take: |config, value| {
+            let text = text(value)?;
+            let parsed = text.parse::<tracing_subscriber::filter::Targets>();
+            parsed.map(|_| config.log.level = text).map_err(|error| format!("no filter: {error}"))
+        },
+    },
+    Setting {
+        key: "log.format",
+        meaning: "\"text\" for people, \"json\" for machines.",
+        default: "\"text\"",
+        take: |config, value| {
+            let options = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+            one_of(value, &options).map(|format| config.log.format = format)
+        },
+    },
+];
+
+fn text(value: &Value) -> Result<String, String> {
+    value.as_str().map(str::to_owned).ok_or_else(|| "a text in quotes".into())
+}
+
+fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| PathBuf::from(text))
+}
+
+fn number(value: &Value, min: u64, max: u64) -> Result<u64, String> {
+    let number = value.as_integer().and_then(|number| u64::try_from(number).ok());
+    number.filter(|number| (min..=max).contains(number)).ok_or_else(|| format!("a whole number from {min} to {max}"))
+}
+
+fn size(value: &Value, min: usize, max: usize) -> Result<usize, String> {
+    number(value, min as u64, max as u64).and_then(|number| usize::try_from(number).map_err(|error| error.to_string()))
+}
+
+fn one_of<T: Copy>(value: &Value, options: &[(&str, T)]) -> Result<T, String> {
+    let chosen = options.iter().find(|(name, _)| value.as_str() == Some(name));
+    let names: Vec<String> = options.iter().map(|(name, _)| format!("`{name}`")).collect();
+    chosen.map(|(_, option)| *option).ok_or_else(|| format!("one of {}", names.join(", ")))
+}

@@ -1,0 +1,199 @@
+//! The one port: TCP, TLS, HTTP, and from there to a WebSocket or a small page. Everything that comes before a device
+//! has proven who it is is bounded in number and in time.
+
+mod http;
+mod offences;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper_util::rt::{TokioIo, TokioTimer};
+use lockstep_core::effect::CloseReason;
+use lockstep_protocol::limits;
+use lockstep_protocol::refusal::RefusalCode;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use crate::config::{ListenConfig, MetricsAccess};
+use crate::connection;
+use crate::driver::HubHandle;
+use crate::metrics::Metrics;
+use http::Pages;
+use offences::Offences;
+
+/// TLS and the HTTP request each get so long.
+const HANDSHAKE: Duration = Duration::from_millis(limits::HANDSHAKE_MS_MAX);
+/// An HTTP connection that never becomes a WebSocket ends after so long.
+const HTTP: Duration = Duration::from_secs(30);
+/// Largest HTTP request head, bytes.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Most header lines of a request.
+const HEADERS_MAX: usize = 64;
+/// Wait after the system refuses a connection, out of files or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What every connection needs.
+#[derive(Debug)]
+struct Shared {
+    hub: HubHandle,
+    metrics: Arc<Metrics>,
+    metrics_access: MetricsAccess,
+    connections: Arc<Semaphore>,
+    handshakes: Arc<Semaphore>,
+    offences: Mutex<Offences>,
+}
+
+/// The port, bound and not yet served.
+pub(crate) struct Listener {
+    tcp: TcpListener,
+    acceptor: TlsAcceptor,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listener").field("tcp", &self.tcp).finish_non_exhaustive()
+    }
+}
+
+impl Listener {
+    /// Binds the port.
+    ///
+    /// # Errors
+    /// If the system does not give it.
+    pub(crate) async fn bind(
+        config: &ListenConfig,
+        acceptor: TlsAcceptor,
+        hub: HubHandle,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<Self> {
+        let tcp = TcpListener::bind(config.address).await?;
+        let shared = Shared {
+            hub,
+            metrics,
+            metrics_access: config.metrics,
+            connections: Arc::new(Semaphore::new(config.connections_max)),
+            handshakes: Arc::new(Semaphore::new(config.handshakes_max)),
+            offences: Mutex::new(Offences::default()),
+        };
+        Ok(Self { tcp, acceptor, shared: Arc::new(shared) })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// If the system does not say.
+    pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+
+    /// Serves until `stop` turns true, then waits for the connections to end: the hub closes them.
+    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut tasks = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                accepted = self.tcp.accept() => accepted,
+                Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
+                    note_end(ended);
+                    continue;
+                }
+            };
+            let (tcp, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let permits = (
+                Arc::clone(&self.shared.connections).try_acquire_owned(),
+                Arc::clone(&self.shared.handshakes).try_acquire_owned(),
+            );
+            let (Ok(connection), Ok(handshake)) = permits else {
+                // Dropped at once: a peer that is told why would cost as much as one that is let in.
+                self.shared.metrics.closed("too_many_connections");
+                continue;
+            };
+            let (acceptor, shared) = (self.acceptor.clone(), Arc::clone(&self.shared));
+            tasks.spawn(async move {
+                serve(acceptor, &shared, tcp, peer.ip(), handshake).await;
+                drop(connection);
+            });
+        }
+        drop(self.tcp);
+        while let Some(ended) = tasks.join_next().await {
+            note_end(ended);
+        }
+    }
+}
+
+fn note_end(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!("a connection's task panicked");
+    }
+}
+
+/// One connection from TCP to its end.
+async fn serve(acceptor: TlsAcceptor, shared: &Shared, tcp: TcpStream, peer: IpAddr, handshake: OwnedSemaphorePermit) {
+    let pause = shared.offences.lock().unwrap_or_else(PoisonError::into_inner).pause(peer);
+    if let Some(pause) = pause {
+        tokio::time::sleep(pause).await;
+    }
+    // Small frames must not wait for an acknowledgement of the last one.
+    if let Err(error) = tcp.set_nodelay(true) {
+        return tracing::debug!(%error, "a connection was gone at once");
+    }
+    let tls = match tokio::time::timeout(HANDSHAKE, acceptor.accept(tcp)).await {
+        Ok(Ok(tls)) => tls,
+        Ok(Err(error)) => {
+            shared.metrics.closed("tls");
+            return tracing::debug!(%error, "TLS failed");
+        }
+        Err(_) => return shared.metrics.closed("handshake_timeout"),
+    };
+    let pages = Pages::new(shared, peer);
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
+    let answered = http.serve_connection(TokioIo::new(tls), pages.service()).with_upgrades();
+    match tokio::time::timeout(HTTP, answered).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return tracing::debug!(%error, "HTTP failed"),
+        Err(_) => return shared.metrics.closed("http_timeout"),
+    }
+    let Some(upgrade) = pages.upgrade() else { return };
+    let upgraded = match upgrade.await {
+        Ok(upgraded) => TokioIo::new(upgraded),
+        Err(error) => return tracing::debug!(%error, "the upgrade to a WebSocket failed"),
+    };
+    drop(handshake);
+    let config = connection::websocket_config();
+    let socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
+    let reason = connection::run(socket, &shared.hub, &shared.metrics).await;
+    if let Some(CloseReason::Refused(code)) = reason
+        && is_offence(code)
+    {
+        shared.offences.lock().unwrap_or_else(PoisonError::into_inner).note(peer);
+    }
+}
+
+/// What no well-meaning device does twice.
+const fn is_offence(code: RefusalCode) -> bool {
+    matches!(
+        code,
+        RefusalCode::Malformed
+            | RefusalCode::TooLarge
+            | RefusalCode::FrameUnexpected
+            | RefusalCode::ProofInvalid
+            | RefusalCode::CodeInvalid
+            | RefusalCode::DeviceUnknown
+    )
+}

@@ -1,0 +1,401 @@
+//! The hub's durable store: one RocksDB, written by the commit thread alone, read by workers.
+//!
+//! Key layouts are in [`keys`], values in [`record`] and beside the core's rows, and every value passes through
+//! [`seal`]. A row that cannot be read is an error that names its family and key; it is never served.
+
+pub mod keys;
+mod outside;
+mod read;
+pub mod record;
+pub mod seal;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+
+use lockstep_core::effect::{Batch, OutsideEvent};
+use lockstep_core::row::Write;
+use lockstep_protocol::codec;
+use lockstep_protocol::id::{DocumentId, Epoch, HubId, Lsn};
+use minicbor::Decode;
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactionDecision, DB, DBCompressionType,
+    DBRecoveryMode, Options, WriteBatch, WriteOptions,
+};
+use thiserror::Error;
+
+use keys::{DirectoryKey, EPOCH_PREFIX, FORMAT_VERSION, Family, Meta};
+use outside::Outside;
+pub use read::{Reader, Stored, epoch_of};
+use record::{Floor, Head, LogRecord};
+use seal::Place;
+
+/// Why the store cannot do what it should.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// Another process has the folder open.
+    #[error("{0} is in use by another process; stop that one first, or give this one another folder")]
+    Locked(PathBuf),
+    /// A newer program wrote it.
+    #[error("{path} has store format {found}, newer than this program knows ({FORMAT_VERSION}); run a newer lockstep")]
+    Newer {
+        /// The store.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// A row that cannot be what was written.
+    #[error("damaged row in the store, family {family}, key {key}: {what}; it is not served. Restore from a backup")]
+    Corrupt {
+        /// Column family.
+        family: &'static str,
+        /// Key, hex.
+        key: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The list outside the backup chain cannot be read or written.
+    #[error("{path}: {error}")]
+    Outside {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The storage engine.
+    #[error("the store at {path}: {error}")]
+    Engine {
+        /// The store.
+        path: PathBuf,
+        /// Why.
+        error: rocksdb::Error,
+    },
+}
+
+impl StoreError {
+    fn corrupt(place: Place<'_>, what: &'static str) -> Self {
+        Self::Corrupt { family: place.family.name(), key: hex::encode(place.key), what }
+    }
+}
+
+/// How much memory the store may use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StoreConfig {
+    /// Cache of blocks read, bytes.
+    pub cache_bytes: usize,
+    /// Rows written and not yet in a file, all families together, bytes.
+    pub write_buffer_bytes: usize,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { cache_bytes: 64 * 1024 * 1024, write_buffer_bytes: 64 * 1024 * 1024 }
+    }
+}
+
+/// The store of one hub. Cheap to share by reference; see [`Reader`] for reads.
+pub struct Store {
+    db: DB,
+    path: PathBuf,
+    hub: HubId,
+    outside: Outside,
+    /// Epochs with the LSN after which each began, oldest first.
+    epochs: RwLock<Vec<(Epoch, Lsn)>>,
+    /// Keys of `tails` up to here are dropped whenever their file is rewritten.
+    floor: Arc<AtomicU64>,
+}
+
+impl Store {
+    /// Opens the store in `folder`, or makes one; `fresh` is the id that a new hub gets.
+    ///
+    /// # Errors
+    /// `Locked`, `Newer`, `Corrupt`, `Engine`; `Outside` for the list beside it.
+    pub fn open(folder: &Path, config: &StoreConfig, fresh: HubId) -> Result<Self, StoreError> {
+        let path = folder.join("store");
+        let engine = |error: rocksdb::Error| match error.kind() {
+            rocksdb::ErrorKind::IOError if error.to_string().contains("lock") => StoreError::Locked(path.clone()),
+            _ => StoreError::Engine { path: path.clone(), error },
+        };
+        let floor = Arc::new(AtomicU64::new(0));
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        // A record cut off at the end of the log was never acknowledged; damage anywhere else must not pass unseen.
+        options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+        options.set_track_and_verify_wals_in_manifest(true);
+        options.set_paranoid_checks(true);
+        options.set_db_write_buffer_size(config.write_buffer_bytes);
+        options.set_max_total_wal_size(2 * config.write_buffer_bytes as u64);
+        options.set_max_background_jobs(2);
+        options.set_max_open_files(512);
+        options.set_keep_log_file_num(4);
+        options.set_max_log_file_size(4 * 1024 * 1024);
+        let cache = Cache::new_lru_cache(config.cache_bytes);
+        let families = Family::ALL.map(|family| {
+            let options = family_options(family, config, &cache, &floor);
+            ColumnFamilyDescriptor::new(family.name(), options)
+        });
+        let db = DB::open_cf_descriptors(&options, &path, families).map_err(engine)?;
+        let outside = Outside::open(&folder.join("revocations.log"))?;
+        let mut store = Self { db, path, hub: fresh, outside, epochs: RwLock::default(), floor };
+        store.load_meta(fresh)?;
+        Ok(store)
+    }
+
+    fn load_meta(&mut self, fresh: HubId) -> Result<(), StoreError> {
+        match self.meta(Meta::Format)? {
+            None => {
+                let mut batch = WriteBatch::default();
+                self.put(&mut batch, Family::Meta, Meta::Format.key(), &FORMAT_VERSION.to_be_bytes());
+                self.put(&mut batch, Family::Meta, Meta::Hub.key(), &fresh.0);
+                self.put(&mut batch, Family::Meta, Meta::Head.key(), &Head::default().encode());
+                self.put(&mut batch, Family::Meta, Meta::Floor.key(), &Floor::default().encode());
+                self.write(batch)?;
+            }
+            Some(bytes) => {
+                let place = Place { family: Family::Meta, key: Meta::Format.key() };
+                let found = <[u8; 4]>::try_from(&bytes[..]).map(u32::from_be_bytes);
+                let found = found.map_err(|_| StoreError::corrupt(place, "not a format version"))?;
+                if found > FORMAT_VERSION {
+                    return Err(StoreError::Newer { path: self.path.clone(), found });
+                }
+            }
+        }
+        let place = Place { family: Family::Meta, key: Meta::Hub.key() };
+        let hub = self.meta(Meta::Hub)?.and_then(|bytes| <[u8; 16]>::try_from(&bytes[..]).ok());
+        self.hub = HubId(hub.ok_or_else(|| StoreError::corrupt(place, "no hub id"))?);
+        let epochs = self.reader().epochs()?;
+        *self.epochs.write().unwrap_or_else(std::sync::PoisonError::into_inner) = epochs;
+        self.floor.store(self.reader().floor()?.lsn.0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The hub's id.
+    #[must_use]
+    pub const fn hub(&self) -> HubId {
+        self.hub
+    }
+
+    /// The small list outside the backup chain, oldest first.
+    ///
+    /// # Errors
+    /// `Outside` if it cannot be read.
+    pub fn outside(&self) -> Result<Vec<OutsideEvent>, StoreError> {
+        self.outside.read()
+    }
+
+    /// Writes batches, in order, and syncs once. When it answers, all of them are durable.
+    ///
+    /// # Errors
+    /// `Outside`, `Engine`: then nothing more may be acknowledged.
+    pub fn commit(&self, batches: &[Batch]) -> Result<(), StoreError> {
+        // First the list outside: it may be ahead of the log (a revocation replayed twice does nothing), never behind.
+        let outside: Vec<&OutsideEvent> = batches.iter().flat_map(|batch| &batch.outside).collect();
+        self.outside.append(&outside)?;
+        let mut batch = WriteBatch::default();
+        let mut head = None;
+        let mut epochs = Vec::new();
+        for part in batches {
+            for entry in &part.entries {
+                let key = entry.lsn.0.to_be_bytes();
+                self.put(&mut batch, Family::Log, &key, &LogRecord::encode(entry));
+                if let Some(document) = entry.document {
+                    batch.put_cf(self.family(Family::Tails), keys::tail(document, entry.lsn), []);
+                }
+            }
+            for write in &part.writes {
+                match write {
+                    Write::Head { lsn, chain, at_ms } => head = Some(Head { lsn: *lsn, at_ms: *at_ms, chain: *chain }),
+                    Write::Epoch { epoch, after } => epochs.push((*epoch, *after)),
+                    Write::Floor(floor) => self.put_floor(&mut batch, *floor)?,
+                    Write::DocumentGone(id) => self.delete_document(&mut batch, *id)?,
+                    other => self.put_row(&mut batch, other),
+                }
+            }
+        }
+        if let Some(head) = head {
+            self.put(&mut batch, Family::Meta, Meta::Head.key(), &head.encode());
+        }
+        let known = self.epochs().len();
+        for (number, (epoch, after)) in (known..).zip(&epochs) {
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            self.put(&mut batch, Family::Meta, &Meta::epoch(number), &record::encode_epoch(*epoch, *after));
+        }
+        self.write(batch)?;
+        self.epochs.write().unwrap_or_else(std::sync::PoisonError::into_inner).extend(epochs);
+        Ok(())
+    }
+
+    /// The new epoch of a restored store is durable: the next start is an ordinary one.
+    ///
+    /// # Errors
+    /// `Engine`.
+    pub fn clear_restored(&self) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        batch.delete_cf(self.family(Family::Meta), Meta::Restored.key());
+        self.write(batch)
+    }
+
+    fn put_row(&self, batch: &mut WriteBatch, write: &Write) {
+        match write {
+            // Those of the whole log, and what needs reading, are written by `commit` itself.
+            Write::Head { .. } | Write::Epoch { .. } | Write::Floor(_) | Write::DocumentGone(_) => {}
+            Write::Member(id, member) => self.put_directory(batch, DirectoryKey::Member(*id), member.as_ref()),
+            Write::Device(id, device) => self.put_directory(batch, DirectoryKey::Device(*id), device.as_ref()),
+            Write::Policy(policy) => self.put_directory(batch, DirectoryKey::Policy, Some(policy)),
+            Write::Conversation(row) => {
+                self.put(batch, Family::Conversations, &row.conversation.id.0, &codec::encode(&**row));
+            }
+            Write::Document(id, row) => {
+                self.put(batch, Family::Documents, &keys::document(*id), &codec::encode(row));
+            }
+            Write::Chain(id, actor, row) => {
+                self.put(batch, Family::Chains, &keys::chain(*id, *actor), &codec::encode(row));
+            }
+            Write::Key(conversation, key, row) => {
+                self.put(batch, Family::Keys, &keys::index(*conversation, *key), &codec::encode(&**row));
+            }
+            Write::Snapshot(id, row) => {
+                self.put(batch, Family::Snapshots, &keys::document(*id), &record::encode_snapshot(row));
+            }
+        }
+    }
+
+    fn put_directory<T: minicbor::Encode<()>>(&self, batch: &mut WriteBatch, key: DirectoryKey, row: Option<&T>) {
+        match row {
+            Some(row) => self.put(batch, Family::Directory, &key.to_bytes(), &codec::encode(row)),
+            None => batch.delete_cf(self.family(Family::Directory), key.to_bytes()),
+        }
+    }
+
+    /// Deletes an imported segment with its index rows. All of them are durable.
+    fn delete_document(&self, batch: &mut WriteBatch, id: DocumentId) -> Result<(), StoreError> {
+        let reader = self.reader();
+        let key = keys::document(id);
+        batch.delete_cf(self.family(Family::Documents), key);
+        batch.delete_cf(self.family(Family::Snapshots), key);
+        let past = keys::document(DocumentId { number: id.number + 1, ..id });
+        batch.delete_range_cf(self.family(Family::Chains), &key[..], &past[..]);
+        for key in reader.keys_of(id)? {
+            batch.delete_cf(self.family(Family::Keys), key);
+        }
+        Ok(())
+    }
+
+    fn put_floor(&self, batch: &mut WriteBatch, lsn: Lsn) -> Result<(), StoreError> {
+        let reader = self.reader();
+        if lsn <= reader.floor()?.lsn {
+            return Ok(());
+        }
+        let chain = match reader.log_record(lsn)? {
+            Some(record) => record.chain,
+            None => reader.head()?.chain,
+        };
+        self.put(batch, Family::Meta, Meta::Floor.key(), &Floor { lsn, chain }.encode());
+        let (from, to) = (0u64.to_be_bytes(), lsn.next().0.to_be_bytes());
+        batch.delete_range_cf(self.family(Family::Log), from, to);
+        self.floor.store(lsn.0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn put(&self, batch: &mut WriteBatch, family: Family, key: &[u8], value: &[u8]) {
+        batch.put_cf(self.family(family), key, seal::pack(Place { family, key }, value));
+    }
+
+    fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.db.write_opt(batch, &options).map_err(|error| self.engine(error))
+    }
+
+    fn engine(&self, error: rocksdb::Error) -> StoreError {
+        StoreError::Engine { path: self.path.clone(), error }
+    }
+
+    fn family(&self, family: Family) -> &ColumnFamily {
+        self.db.cf_handle(family.name()).expect("every family is opened with the store")
+    }
+
+    fn meta(&self, meta: Meta) -> Result<Option<Vec<u8>>, StoreError> {
+        let (family, key) = (Family::Meta, meta.key());
+        let Some(stored) = self.db.get_pinned_cf(self.family(family), key).map_err(|error| self.engine(error))? else {
+            return Ok(None);
+        };
+        let place = Place { family, key };
+        let value = seal::unpack(place, &stored).ok_or_else(|| StoreError::corrupt(place, "cannot be unpacked"))?;
+        Ok(Some(value.into_owned()))
+    }
+
+    pub(crate) fn epochs(&self) -> Vec<(Epoch, Lsn)> {
+        self.epochs.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Bytes on disk, for metrics and `status`.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        Family::ALL
+            .iter()
+            .filter_map(|family| {
+                let property = rocksdb::properties::TOTAL_SST_FILES_SIZE;
+                self.db.property_int_value_cf(self.family(*family), property).ok().flatten()
+            })
+            .sum()
+    }
+
+    /// Reads and decodes every row, and verifies every checksum on disk. Answers how many rows there are.
+    ///
+    /// # Errors
+    /// The first damage found.
+    pub fn check(&self) -> Result<u64, StoreError> {
+        let reader = self.reader();
+        Family::ALL.iter().try_fold(0, |rows, family| Ok(rows + reader.check(*family)?))
+    }
+
+    /// A view of the committed state at one moment.
+    #[must_use]
+    pub fn reader(&self) -> Reader<'_> {
+        Reader::new(self)
+    }
+}
+
+fn decode<T: for<'b> Decode<'b, ()>>(place: Place<'_>, value: &[u8]) -> Result<T, StoreError> {
+    codec::decode_value(value).ok_or_else(|| StoreError::corrupt(place, "cannot be decoded"))
+}
+
+fn family_options(family: Family, config: &StoreConfig, cache: &Cache, floor: &Arc<AtomicU64>) -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_block_size(16 * 1024);
+    // Every push of an older ULID asks for keys that are not there.
+    if matches!(family, Family::Keys | Family::Chains | Family::Documents | Family::Conversations) {
+        table.set_bloom_filter(10.0, false);
+    }
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&table);
+    options.set_write_buffer_size(config.write_buffer_bytes / 4);
+    // Snapshots are compressed by us, one by one; the rest gains in blocks.
+    options.set_compression_type(match family {
+        Family::Snapshots => DBCompressionType::None,
+        _ => DBCompressionType::Zstd,
+    });
+    if family == Family::Tails {
+        let floor = Arc::clone(floor);
+        options.set_compaction_filter("below-floor", move |_, key, _| match keys::lsn_of(key) {
+            Some(lsn) if lsn.0 <= floor.load(Ordering::Relaxed) => CompactionDecision::Remove,
+            _ => CompactionDecision::Keep,
+        });
+    }
+    options
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("path", &self.path).field("hub", &self.hub).finish_non_exhaustive()
+    }
+}
+
+/// Every key of `meta` that begins as an epoch's row does.
+fn is_epoch(key: &[u8]) -> bool {
+    key.starts_with(EPOCH_PREFIX)
+}

@@ -1,0 +1,202 @@
+//! Values of the store to bytes and back: one encode and one decode each, next to each other.
+
+use bytes::Bytes;
+use lockstep_core::effect::LogEntry;
+use lockstep_core::query::StoredEntry;
+use lockstep_core::row::SnapshotRow;
+use lockstep_protocol::codec;
+use lockstep_protocol::entry::LogChain;
+use lockstep_protocol::id::{ConversationId, DocumentId, Epoch, Lsn};
+use lockstep_protocol::snapshot::Table;
+use minicbor::{Decode, Encode};
+
+use super::keys::{self, DOCUMENT_BYTES};
+
+const HAS_NOTHING: u8 = 0;
+const HAS_CONVERSATION: u8 = 1;
+const HAS_DOCUMENT: u8 = 2;
+/// Time, log chain and flags.
+const LOG_HEADER_BYTES: usize = 8 + 32 + 1;
+
+/// A record of the log without its LSN, which is its key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogRecord {
+    /// When the entry was received, milliseconds since 1970.
+    pub at_ms: u64,
+    /// The log chain with it.
+    pub chain: LogChain,
+    /// The conversation it belongs to, if any.
+    pub conversation: Option<ConversationId>,
+    /// The document it belongs to, if any.
+    pub document: Option<DocumentId>,
+    /// The encoded entry.
+    pub entry: Bytes,
+}
+
+impl LogRecord {
+    /// To bytes.
+    #[must_use]
+    pub fn encode(entry: &LogEntry) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(LOG_HEADER_BYTES + DOCUMENT_BYTES + entry.bytes.len());
+        bytes.extend_from_slice(&entry.at_ms.to_be_bytes());
+        bytes.extend_from_slice(&entry.chain.0);
+        match (entry.document, entry.conversation) {
+            (Some(document), _) => {
+                bytes.push(HAS_DOCUMENT);
+                bytes.extend_from_slice(&keys::document(document));
+            }
+            (None, Some(conversation)) => {
+                bytes.push(HAS_CONVERSATION);
+                bytes.extend_from_slice(&conversation.0);
+            }
+            (None, None) => bytes.push(HAS_NOTHING),
+        }
+        bytes.extend_from_slice(&entry.bytes);
+        bytes
+    }
+
+    /// From bytes; none for bytes that are no record.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (at_ms, rest) = bytes.split_first_chunk::<8>()?;
+        let (chain, rest) = rest.split_first_chunk::<32>()?;
+        let (flags, rest) = rest.split_first()?;
+        let (conversation, document, rest) = match *flags {
+            HAS_NOTHING => (None, None, rest),
+            HAS_CONVERSATION => {
+                let (conversation, rest) = rest.split_first_chunk::<16>()?;
+                (Some(ConversationId(*conversation)), None, rest)
+            }
+            HAS_DOCUMENT => {
+                let (document, rest) = rest.split_at_checked(DOCUMENT_BYTES)?;
+                let document = keys::document_of(document)?;
+                (Some(document.conversation), Some(document), rest)
+            }
+            _ => return None,
+        };
+        let (at_ms, chain) = (u64::from_be_bytes(*at_ms), LogChain(*chain));
+        Some(Self { at_ms, chain, conversation, document, entry: Bytes::copy_from_slice(rest) })
+    }
+
+    /// As the core wants it.
+    #[must_use]
+    pub fn stored(self, lsn: Lsn) -> StoredEntry {
+        StoredEntry { lsn, bytes: self.entry, conversation: self.conversation }
+    }
+}
+
+/// Where the log ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Head {
+    /// The newest LSN.
+    pub lsn: Lsn,
+    /// The newest stamp's time, milliseconds since 1970.
+    pub at_ms: u64,
+    /// The log chain there.
+    pub chain: LogChain,
+}
+
+impl Head {
+    /// To bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        [&self.lsn.0.to_be_bytes()[..], &self.at_ms.to_be_bytes(), &self.chain.0].concat()
+    }
+
+    /// From bytes.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (lsn, rest) = bytes.split_first_chunk::<8>()?;
+        let (at_ms, chain) = rest.split_first_chunk::<8>()?;
+        let (lsn, at_ms) = (Lsn(u64::from_be_bytes(*lsn)), u64::from_be_bytes(*at_ms));
+        Some(Self { lsn, at_ms, chain: LogChain(chain.try_into().ok()?) })
+    }
+}
+
+/// The retention floor, with the log chain there: a cursor may stand exactly on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Floor {
+    /// The newest LSN that may be gone.
+    pub lsn: Lsn,
+    /// The log chain there.
+    pub chain: LogChain,
+}
+
+impl Floor {
+    /// To bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        [&self.lsn.0.to_be_bytes()[..], &self.chain.0].concat()
+    }
+
+    /// From bytes.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (lsn, chain) = bytes.split_first_chunk::<8>()?;
+        Some(Self { lsn: Lsn(u64::from_be_bytes(*lsn)), chain: LogChain(chain.try_into().ok()?) })
+    }
+}
+
+/// An epoch with the LSN after which it began, to bytes.
+#[must_use]
+pub fn encode_epoch(epoch: Epoch, after: Lsn) -> Vec<u8> {
+    [&epoch.0[..], &after.0.to_be_bytes()].concat()
+}
+
+/// And from bytes.
+#[must_use]
+pub fn decode_epoch(bytes: &[u8]) -> Option<(Epoch, Lsn)> {
+    let (epoch, after) = bytes.split_first_chunk::<16>()?;
+    Some((Epoch(*epoch), Lsn(u64::from_be_bytes(after.try_into().ok()?))))
+}
+
+#[derive(Encode, Decode)]
+struct SnapshotRecord {
+    #[n(0)]
+    upto: Lsn,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    bytes: Vec<u8>,
+    #[n(2)]
+    table: Table,
+}
+
+/// A snapshot to bytes.
+#[must_use]
+pub fn encode_snapshot(row: &SnapshotRow) -> Vec<u8> {
+    codec::encode(&SnapshotRecord { upto: row.upto, bytes: row.bytes.to_vec(), table: row.table.clone() })
+}
+
+/// And from bytes.
+#[must_use]
+pub fn decode_snapshot(bytes: &[u8]) -> Option<SnapshotRow> {
+    let SnapshotRecord { upto, bytes, table } = codec::decode_value(bytes)?;
+    Some(SnapshotRow { upto, bytes: bytes.into(), table })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_read_as_they_are_written() {
+        let conversation = ConversationId([4; 16]);
+        let document = DocumentId::segment(conversation, 3);
+        let places = [(None, None), (Some(conversation), None), (Some(conversation), Some(document))];
+        for (conversation, document) in places {
+            let (lsn, at_ms, chain) = (Lsn(7), 1_900_000_000_000, LogChain([9; 32]));
+            let entry = LogEntry { lsn, bytes: Bytes::from_static(b"entry"), chain, at_ms, conversation, document };
+            let record = LogRecord { at_ms, chain, conversation, document, entry: entry.bytes.clone() };
+            let bytes = LogRecord::encode(&entry);
+            assert_eq!(LogRecord::decode(&bytes), Some(record));
+            assert_eq!(LogRecord::decode(&bytes[..LOG_HEADER_BYTES - 1]), None);
+        }
+        let head = Head { lsn: Lsn(5), at_ms: 6, chain: LogChain([7; 32]) };
+        assert_eq!(Head::decode(&head.encode()), Some(head));
+        assert_eq!(Head::decode(&head.encode()[1..]), None);
+        let floor = Floor { lsn: Lsn(5), chain: LogChain([7; 32]) };
+        assert_eq!(Floor::decode(&floor.encode()), Some(floor));
+        assert_eq!(decode_epoch(&encode_epoch(Epoch([1; 16]), Lsn(2))), Some((Epoch([1; 16]), Lsn(2))));
+        let row = SnapshotRow { upto: Lsn(3), bytes: Bytes::from_static(b"saved"), table: Table::default() };
+        assert_eq!(decode_snapshot(&encode_snapshot(&row)), Some(row));
+    }
+}

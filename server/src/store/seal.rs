@@ -1,0 +1,81 @@
+//! The one point through which every stored value passes on its way to the disk and back.
+//!
+//! A stored value is `version (1) ‖ form (1) ‖ payload`. The form says how the payload is packed; sealing (AES-256-GCM
+//! under a data key, DESIGN section 8) will be further forms, with the place of the row as associated data. That is
+//! why [`pack`] and [`unpack`] are told the place although plain forms do not need it.
+
+use std::borrow::Cow;
+
+use super::keys::Family;
+
+/// Version of the envelope.
+const VERSION: u8 = 1;
+const PLAIN: u8 = 0;
+const ZSTD: u8 = 1;
+
+/// Values shorter than this are not compressed, bytes: a frame header would eat what is won.
+const COMPRESS_BYTES_MIN: usize = 512;
+/// zstd's level: measured on documents, higher ones win little and cost much.
+const ZSTD_LEVEL: i32 = 3;
+/// No value unpacks to more, bytes: a damaged length must not allocate without bound.
+const UNPACKED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Where a value lies: its column family and whole key.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Column family.
+    pub family: Family,
+    /// Key.
+    pub key: &'a [u8],
+}
+
+/// Packs a value for its place.
+#[must_use]
+pub fn pack(place: Place<'_>, value: &[u8]) -> Vec<u8> {
+    // Entries and small rows stay plain: RocksDB compresses their blocks; only snapshots are worth a frame of their own.
+    if place.family == Family::Snapshots
+        && value.len() >= COMPRESS_BYTES_MIN
+        && let Ok(compressed) = zstd::bulk::compress(value, ZSTD_LEVEL)
+    {
+        return [&[VERSION, ZSTD][..], &compressed].concat();
+    }
+    [&[VERSION, PLAIN][..], value].concat()
+}
+
+/// Unpacks a value; none for one that was not packed for this place, or is damaged.
+#[must_use]
+pub fn unpack<'a>(_place: Place<'_>, stored: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+    match stored {
+        [VERSION, PLAIN, value @ ..] => Some(Cow::Borrowed(value)),
+        [VERSION, ZSTD, compressed @ ..] => {
+            let bytes_max = zstd::zstd_safe::get_frame_content_size(compressed).ok()??;
+            let bytes_max = usize::try_from(bytes_max).ok().filter(|bytes| *bytes <= UNPACKED_BYTES_MAX)?;
+            zstd::bulk::decompress(compressed, bytes_max).ok().map(Cow::Owned)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_come_back_and_damage_is_seen() {
+        let long: Vec<u8> = (0..4_000u32).flat_map(|n| (n / 7).to_be_bytes()).collect();
+        for family in [Family::Log, Family::Snapshots] {
+            let place = Place { family, key: b"k" };
+            for value in [&b""[..], b"short", &long] {
+                let packed = pack(place, value);
+                assert_eq!(unpack(place, &packed).as_deref(), Some(value));
+            }
+        }
+        let place = Place { family: Family::Snapshots, key: b"k" };
+        let packed = pack(place, &long);
+        assert!(packed.len() < long.len() / 2);
+        assert!(unpack(place, &packed[..packed.len() - 1]).is_none());
+        assert!(unpack(place, &[]).is_none());
+        assert!(unpack(place, &[VERSION + 1, PLAIN]).is_none());
+        assert!(unpack(place, &[VERSION, 99, 1]).is_none());
+    }
+}

@@ -1,0 +1,316 @@
+//! The hub's certificate: a local authority and a server certificate on first start, or the operator's own files.
+//!
+//! Devices pin the SHA-256 of the server's public key, so renewal keeps the key. The certificate is read again while
+//! the hub runs: every new connection gets the newest.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use lockstep_protocol::id::PinnedKeyHash;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PublicKeyData,
+};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{self, ServerConfig, crypto::ring};
+
+use crate::config::TlsConfig;
+use crate::private;
+
+/// A server certificate lives so long, days: devices pin the key, so this only bounds a forgotten hub.
+const SERVER_DAYS: u64 = 397;
+/// The authority lives so long, days.
+const AUTHORITY_DAYS: u64 = 20 * 365;
+/// The hub's own certificate is made anew when it has fewer days left.
+const RENEW_DAYS: u64 = 60;
+const DAY_SECONDS: u64 = 24 * 60 * 60;
+
+/// Why there is no certificate to serve with.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// A file cannot be read or written.
+    #[error("{path}: {error}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("{path}: {what}")]
+    Unusable {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// Certificate and key are not a pair, or of a kind that TLS does not take.
+    #[error("certificate and key do not work together: {0}")]
+    Mismatch(rustls::Error),
+    /// Making a certificate failed.
+    #[error("a certificate could not be made: {0}")]
+    Making(#[from] rcgen::Error),
+}
+
+/// The certificate in use, replaceable while the hub runs.
+#[derive(Debug)]
+pub struct Certificate {
+    files: Files,
+    names: Vec<String>,
+    current: RwLock<Arc<CertifiedKey>>,
+    pinned: PinnedKeyHash,
+}
+
+#[derive(Debug)]
+enum Files {
+    /// The hub's own, in this folder.
+    Made(PathBuf),
+    /// The operator's.
+    Given { certificate: PathBuf, key: PathBuf },
+}
+
+impl Files {
+    fn certificate(&self) -> PathBuf {
+        match self {
+            Self::Made(folder) => folder.join("server.pem"),
+            Self::Given { certificate, .. } => certificate.clone(),
+        }
+    }
+
+    fn key(&self) -> PathBuf {
+        match self {
+            Self::Made(folder) => folder.join("server.key"),
+            Self::Given { key, .. } => key.clone(),
+        }
+    }
+}
+
+impl Certificate {
+    /// Reads the operator's files, or the hub's own in `folder`/tls, which are made on first start and whenever they
+    /// lack one of `names` or are about to expire.
+    ///
+    /// # Errors
+    /// See [`TlsError`].
+    pub fn open(folder: &Path, config: &TlsConfig, names: &[String]) -> Result<Self, TlsError> {
+        let files = match (&config.certificate, &config.key) {
+            (Some(certificate), Some(key)) => Files::Given { certificate: certificate.clone(), key: key.clone() },
+            _ => Files::Made(folder.join("tls")),
+        };
+        if let Files::Made(folder) = &files {
+            make(folder, names)?;
+        }
+        let (certified, pinned) = read(&files)?;
+        Ok(Self { files, names: names.to_vec(), current: RwLock::new(Arc::new(certified)), pinned })
+    }
+
+    /// What devices pin: the SHA-256 of the public key's SubjectPublicKeyInfo.
+    #[must_use]
+    pub const fn pinned(&self) -> PinnedKeyHash {
+        self.pinned
+    }
+
+    /// Days until it expires; none if it has.
+    ///
+    /// # Errors
+    /// `File`, `Unusable`.
+    pub fn days_left(&self) -> Result<Option<u64>, TlsError> {
+        days_left(&self.files.certificate())
+    }
+
+    /// Renews the hub's own certificate if it is about to expire, and takes what the files hold now. Whether anything
+    /// changed.
+    ///
+    /// # Errors
+    /// As [`Certificate::open`]; also if the key is another one, which every device would refuse: that needs a restart,
+    /// knowingly. The old certificate stays in use.
+    pub fn refresh(&self) -> Result<bool, TlsError> {
+        if let Files::Made(folder) = &self.files {
+            make(folder, &self.names)?;
+        }
+        let (certified, pinned) = read(&self.files)?;
+        if pinned != self.pinned {
+            let what = "holds another key than the one that devices have pinned; put the old key back, or restart the \
+                        hub and pair every device again";
+            return Err(TlsError::Unusable { path: self.files.key(), what: what.into() });
+        }
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = current.cert != certified.cert;
+        *current = Arc::new(certified);
+        Ok(changed)
+    }
+
+    /// TLS as the hub speaks it: 1.2 and 1.3, no tickets and no resumption (a device is looked up on every accept).
+    ///
+    /// # Errors
+    /// `Mismatch` if the library refuses its own defaults.
+    pub fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, TlsError> {
+        let provider = Arc::new(ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(TlsError::Mismatch)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Resolver(Arc::clone(self))));
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+}
+
+#[derive(Debug)]
+struct Resolver(Arc<Certificate>);
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.current.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+fn read(files: &Files) -> Result<(CertifiedKey, PinnedKeyHash), TlsError> {
+    let path = files.certificate();
+    let unusable = |path: &Path, what: String| TlsError::Unusable { path: path.to_owned(), what };
+    let chain: Result<Vec<CertificateDer<'static>>, _> =
+        CertificateDer::pem_file_iter(&path).and_then(Iterator::collect);
+    let chain = chain.map_err(|error| unusable(&path, format!("no PEM certificates: {error}")))?;
+    let first = chain.first().ok_or_else(|| unusable(&path, "no certificate in it".into()))?;
+    let (_, parsed) = x509_parser::parse_x509_certificate(first)
+        .map_err(|error| unusable(&path, format!("no X.509 certificate: {error}")))?;
+    let pinned = PinnedKeyHash(Sha256::digest(parsed.tbs_certificate.subject_pki.raw).into());
+    let path = files.key();
+    let key = PrivateKeyDer::from_pem_file(&path).map_err(|error| unusable(&path, format!("no PEM key: {error}")))?;
+    let certified = CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(TlsError::Mismatch)?;
+    Ok((certified, pinned))
+}
+
+/// Makes authority, key and certificate, as far as they are missing, too old or lack a name.
+fn make(folder: &Path, names: &[String]) -> Result<(), TlsError> {
+    let file = |path: &Path| {
+        let path = path.to_owned();
+        move |error| TlsError::File { path, error }
+    };
+    private::make_folder(folder).map_err(file(folder))?;
+    let authority_key = key_pair(&folder.join("authority.key"))?;
+    let authority_path = folder.join("authority.pem");
+    if !authority_path.exists() {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "Lockstep local authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        set_days(&mut params, AUTHORITY_DAYS);
+        let pem = params.self_signed(&authority_key)?.pem();
+        private::write(&authority_path, pem.as_bytes()).map_err(file(&authority_path))?;
+    }
+    let key = key_pair(&folder.join("server.key"))?;
+    let path = folder.join("server.pem");
+    let is_good = path.exists()
+        && days_left(&path)?.is_some_and(|days| days >= RENEW_DAYS)
+        && names_of(&path)?.is_superset(&names.iter().cloned().collect());
+    if is_good {
+        return Ok(());
+    }
+    let authority = std::fs::read_to_string(&authority_path).map_err(file(&authority_path))?;
+    let issuer = Issuer::from_ca_cert_pem(&authority, authority_key)?;
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name.push(DnType::CommonName, "Lockstep hub");
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    set_days(&mut params, SERVER_DAYS);
+    let certificate = params.signed_by(&key, &issuer)?;
+    private::write(&path, (certificate.pem() + &authority).as_bytes()).map_err(file(&path))
+}
+
+fn key_pair(path: &Path) -> Result<KeyPair, TlsError> {
+    let file = |error| TlsError::File { path: path.to_owned(), error };
+    if path.exists() {
+        return Ok(KeyPair::from_pem(&std::fs::read_to_string(path).map_err(file)?)?);
+    }
+    let key = KeyPair::generate()?;
+    debug_assert!(!key.subject_public_key_info().is_empty());
+    private::write(path, key.serialize_pem().as_bytes()).map_err(file)?;
+    Ok(key)
+}
+
+fn set_days(params: &mut CertificateParams, days: u64) {
+    let now = SystemTime::now();
+    // A device's clock may be behind.
+    params.not_before = (now - std::time::Duration::from_secs(DAY_SECONDS)).into();
+    params.not_after = (now + std::time::Duration::from_secs(days * DAY_SECONDS)).into();
+}
+
+fn first_certificate(path: &Path) -> Result<CertificateDer<'static>, TlsError> {
+    CertificateDer::from_pem_file(path)
+        .map_err(|error| TlsError::Unusable { path: path.to_owned(), what: format!("no PEM certificate: {error}") })
+}
+
+fn days_left(path: &Path) -> Result<Option<u64>, TlsError> {
+    let certificate = first_certificate(path)?;
+    let parsed = x509_parser::parse_x509_certificate(&certificate);
+    let (_, parsed) = parsed
+        .map_err(|error| TlsError::Unusable { path: path.to_owned(), what: format!("no certificate: {error}") })?;
+    let left = parsed.validity().time_to_expiration();
+    Ok(left.and_then(|left| u64::try_from(left.whole_days()).ok()))
+}
+
+fn names_of(path: &Path) -> Result<std::collections::BTreeSet<String>, TlsError> {
+    use x509_parser::extensions::GeneralName;
+    let certificate = first_certificate(path)?;
+    let unusable = |what: String| TlsError::Unusable { path: path.to_owned(), what };
+    let (_, parsed) = x509_parser::parse_x509_certificate(&certificate)
+        .map_err(|error| unusable(format!("no certificate: {error}")))?;
+    let names = parsed.subject_alternative_name().map_err(|error| unusable(error.to_string()))?;
+    let names = names.map_or(&[][..], |names| &names.value.general_names);
+    Ok(names
+        .iter()
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            GeneralName::IPAddress(bytes) => match bytes.len() {
+                4 => <[u8; 4]>::try_from(*bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
+                _ => <[u8; 16]>::try_from(*bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
+            },
+            _ => None,
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hubs_own_certificate_keeps_its_key_and_learns_new_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).into()).collect() };
+        let first = Certificate::open(folder.path(), &TlsConfig::default(), &names(&["localhost"])).unwrap();
+        assert!(first.days_left().unwrap().is_some_and(|days| (SERVER_DAYS - 1..=SERVER_DAYS).contains(&days)));
+        assert!(!first.refresh().unwrap(), "nothing to renew");
+        let second = Certificate::open(folder.path(), &TlsConfig::default(), &names(&["10.0.0.7", "hub.lan"])).unwrap();
+        assert_eq!(first.pinned(), second.pinned());
+        assert!(first.refresh().unwrap(), "a running hub takes the new one");
+        let found = names_of(&folder.path().join("tls/server.pem")).unwrap();
+        assert!(found.contains("10.0.0.7") && found.contains("hub.lan"), "{found:?}");
+    }
+
+    #[test]
+    fn another_key_is_refused_while_running() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["localhost".to_owned()];
+        let made = Certificate::open(folder.path(), &TlsConfig::default(), &names).unwrap();
+        let other = tempfile::tempdir().unwrap();
+        Certificate::open(other.path(), &TlsConfig::default(), &names).unwrap();
+        for name in ["server.pem", "server.key"] {
+            std::fs::copy(other.path().join("tls").join(name), folder.path().join("tls").join(name)).unwrap();
+        }
+        assert!(matches!(made.refresh(), Err(TlsError::Unusable { .. })));
+        std::fs::write(folder.path().join("tls/server.pem"), "nonsense").unwrap();
+        assert!(matches!(made.refresh(), Err(TlsError::Unusable { .. })));
+    }
+}

@@ -1,0 +1,168 @@
+//! Peers that do what they must not; the others do not notice.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use lockstep_e2e::{Hub, Team, within};
+use lockstep_protocol::codec;
+use lockstep_protocol::frame::HubFrame;
+use lockstep_protocol::limits;
+use lockstep_protocol::refusal::RefusalCode;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+mod raw;
+
+type Socket = WebSocketStream<tokio_rustls::client::TlsStream<tokio::net::TcpStream>>;
+
+async fn connect(hub: &Hub) -> Socket {
+    let tls = raw::tls(&hub.address()).await;
+    let (socket, _) = within(
+        "the WebSocket handshake",
+        client_async_with_config(format!("wss://{}/v1/sync", hub.address()), tls, None),
+    )
+    .await
+    .unwrap();
+    socket
+}
+
+/// The hub's next frame; none when it has closed.
+async fn next(socket: &mut Socket) -> Option<HubFrame> {
+    loop {
+        match within("a frame of the hub", socket.next()).await? {
+            Ok(Message::Binary(bytes)) => return codec::decode_hub(&bytes).unwrap(),
+            Ok(Message::Close(_)) | Err(_) => return None,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Sends bytes as a first frame and answers the code of the refusal; the connection must be closed after it.
+async fn refused(hub: &Hub, message: Message) -> Option<RefusalCode> {
+    let mut socket = connect(hub).await;
+    assert!(matches!(next(&mut socket).await, Some(HubFrame::Challenge { .. })));
+    // The hub may close while a large message is still on its way.
+    drop(socket.send(message).await);
+    let code = match next(&mut socket).await {
+        Some(HubFrame::Refusal { refusal, .. }) => refusal.known(),
+        None => return None,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(next(&mut socket).await, None);
+    code
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_is_refused_with_a_code_and_the_peer_is_closed() {
+    let mut team = Team::new();
+    let device = team.device(1).await;
+    let rows: [(&str, Message, RefusalCode); 5] = [
+        ("random bytes", Message::binary(vec![0xff; 100]), RefusalCode::Malformed),
+        ("text", Message::text("hello"), RefusalCode::Malformed),
+        ("nothing", Message::binary(Vec::new()), RefusalCode::Malformed),
+        // An array that says it has 2^32 items.
+        ("a lie about length", Message::binary(vec![0x82, 0x02, 0x9a, 0xff, 0xff, 0xff, 0xff]), RefusalCode::Malformed),
+        ("a frame before hello", Message::binary(vec![0x81, 0x09]), RefusalCode::FrameUnexpected),
+    ];
+    for (what, message, code) in rows {
+        assert_eq!(refused(&team.hub, message).await, Some(code), "{what}");
+    }
+    let large = Message::binary(vec![0; limits::FRAME_BYTES_MAX + 1]);
+    assert!(matches!(refused(&team.hub, large).await, None | Some(RefusalCode::TooLarge)), "too large a frame");
+    assert!(device.status().online, "others do not notice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_of_a_later_version_is_skipped() {
+    let mut team = Team::new();
+    let mut socket = connect(&team.hub).await;
+    assert!(matches!(next(&mut socket).await, Some(HubFrame::Challenge { .. })));
+    // Frame 99, which no version knows, then something malformed: the refusal is about the second.
+    socket.send(Message::binary(vec![0x82, 0x18, 99, 0x01])).await.unwrap();
+    socket.send(Message::binary(vec![0xff])).await.unwrap();
+    let Some(HubFrame::Refusal { refusal, .. }) = next(&mut socket).await else { panic!("a refusal") };
+    assert_eq!(refusal.known(), Some(RefusalCode::Malformed));
+    drop(team.device(1).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_handshakes_end_and_too_many_connections_are_turned_away() {
+    let mut team = Team::new();
+    let folder = team.hub.folder().to_owned();
+    // A hub that takes four connections in their handshake at once.
+    team.hub.kill();
+    team.hub = Hub::start_with(&folder, &["listen.handshakes_max=4"]);
+    let silent: Vec<TcpStream> = (0..4).map(|_| TcpStream::connect(team.hub.address()).unwrap()).collect();
+    // They say nothing. A fifth is turned away at once; when they have timed out, a device gets in.
+    let turned_away = tokio::task::spawn_blocking({
+        let address = team.hub.address();
+        move || {
+            loop {
+                let mut stream = TcpStream::connect(&address).unwrap();
+                stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+                // Closed without a word, by reset or end of stream.
+                match stream.read(&mut [0; 1]) {
+                    Ok(0) | Err(_) => return,
+                    Ok(_) => {}
+                }
+            }
+        }
+    });
+    within("the fifth connection's end", turned_away).await.unwrap();
+    let ends = tokio::task::spawn_blocking(move || {
+        for mut stream in silent {
+            stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+            assert!(matches!(stream.read(&mut [0; 1]), Ok(0) | Err(_)));
+        }
+    });
+    within("the end of the silent ones", ends).await.unwrap();
+    let device = team.device(1).await;
+    assert!(device.status().online);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_does_not_read_holds_nobody_up() {
+    let mut team = Team::new();
+    let conversation = team.conversation();
+    let (anna, ben) = (team.device(2).await, team.device(3).await);
+    let mut view = team.open(&ben, conversation).await;
+    // A third device is enrolled and its process stopped: its socket fills and is not read.
+    let (home, link) = (team.home(), team.link(1));
+    let home = home.to_str().unwrap().to_owned();
+    let enrolled = lockstep_e2e::lockstep(team.hub.folder(), &["client", "--home", &home, "enrol", &link.to_string()]);
+    assert!(enrolled.status.success());
+    let mut stalled = std::process::Command::new(lockstep_e2e::program("lockstep"))
+        .args(["--json", "client", "--home", &home, "watch", &conversation.to_string()])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 1];
+    let mut output = stalled.stdout.take().unwrap();
+    anna.note(conversation, "seen by all").await.unwrap();
+    let reading = tokio::task::spawn_blocking(move || {
+        output.read_exact(&mut first).unwrap();
+        output
+    });
+    let _output = within("the third device's first line", reading).await.unwrap();
+    let stopped = std::process::Command::new("kill").arg("-STOP").arg(stalled.id().to_string()).status().unwrap();
+    assert!(stopped.success());
+    let body = "x".repeat(limits::BODY_BYTES_MAX);
+    let mut last = None;
+    for _ in 0..400 {
+        last = Some(anna.note(conversation, &body).await.unwrap());
+    }
+    let last = last.unwrap();
+    within("the last note elsewhere", view.until(|shown| shown.message(last).is_some())).await.unwrap();
+    let resident = resident_bytes(team.hub.process_id());
+    assert!(resident < 600 * 1024 * 1024, "{resident} bytes resident");
+    stalled.kill().unwrap();
+    stalled.wait().unwrap();
+}
+
+fn resident_bytes(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
+}
