@@ -172,7 +172,7 @@ fn a_segment_is_taken_whole_or_refused_with_its_code() {
         ("what an undone segment said leaves nothing behind", None, |stage| {
             let other = ImportId([0xe2; 16]);
             let retraction = Fact::Retraction { message: past(2), id: FactId(past(60).0), reason: String::new() };
-            stage.hub.import(imported(1), other, &[retraction.clone()]);
+            stage.hub.import(imported(1), other, std::slice::from_ref(&retraction));
             stage.hub.undo_import(TALK, other);
             stage.hub.import(imported(2), RUN, &[retraction])
         }),
