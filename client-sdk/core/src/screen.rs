@@ -299,8 +299,8 @@ impl Device {
     /// Keeps the materialised documents of an open view up to date: new facts are added, any other change means to
     /// build anew.
     fn materialise(&mut self, conversation: ConversationId, touched: &Touched) {
-        let shown: Vec<DocumentId> =
-            self.replicas.keys().filter(|id| id.conversation == conversation && self.shows(**id)).copied().collect();
+        let shown = self.replicas.keys().filter(|id| id.conversation == conversation && self.shows(**id));
+        let shown: Vec<DocumentId> = shown.filter(|id| !self.wanted.contains(id)).copied().collect();
         for document in shown {
             if touched.all || touched.documents.contains(&document) {
                 self.materialise_document(document, false);

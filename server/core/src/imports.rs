@@ -26,7 +26,8 @@ use crate::planted::HubBug;
 use crate::push::{room, target_of};
 use crate::row::{ChainRow, DocumentRow, DocumentState, IndexRow, KeyRow, MediaRow, MessageRow, SnapshotRow, Write};
 
-/// Messages of a segment, and those outside that its facts are about, as they will be.
+/// Messages of a segment, as they will be. What its facts say of earlier segments' messages is not counted there: the
+/// segment may be taken back alone.
 type Messages = BTreeMap<MessageId, MessageRow>;
 
 impl Hub {
@@ -111,12 +112,10 @@ impl Hub {
         }
         let mut messages = Messages::new();
         for target in &derived.targets {
-            let (key, message) = target_of(slot, target).map_err(no)?;
             // An import says nothing about what members wrote.
-            if key.document.kind != DocumentKind::Imported {
+            if target_of(slot, target).map_err(no)?.0.document.kind != DocumentKind::Imported {
                 return Err(no(RefusalCode::TargetForbidden));
             }
-            messages.insert(*target, message.clone());
         }
         for fact in &segment.facts {
             if fact.time_ms() > self.now.wall_ms.saturating_add(limits::CLOCK_AHEAD_MS_MAX) {
@@ -176,10 +175,6 @@ impl Hub {
             let stamp = Stamp { member: author, ..stamp };
             let row = KeyRow { document, hash: *hash, content: fact.content_digest(), stamp, message };
             self.write_index(slot, draft, fact.key_id(), IndexRow::Fact(row));
-        }
-        // What is left lies in earlier segments.
-        for (target, changed) in messages {
-            self.update_message(slot, draft, target, |row| *row = changed);
         }
         if let Some(row) = slot.row_mut() {
             row.imported = document.number + 1;
@@ -258,29 +253,18 @@ fn count(messages: &mut Messages, fact: &Fact) -> Result<(), RefusalCode> {
         messages.insert(message.id, row);
         return Ok(());
     }
-    let Some(target) = fact.target() else { return Ok(()) };
-    let row = messages.get_mut(&target).ok_or(RefusalCode::TargetUnknown)?;
-    match fact {
-        Fact::Retraction { .. } => match row.retracted_by.binary_search(&MemberId::HUB) {
-            Ok(_) => Err(RefusalCode::KeyTaken),
-            Err(at) => {
-                room(row.retracted_by.len())?;
-                row.retracted_by.insert(at, MemberId::HUB);
-                Ok(())
-            }
-        },
-        Fact::Reaction { by, .. } => match row.reactions.binary_search_by_key(by, |(by, _)| *by) {
-            Ok(at) if row.reactions[at].1 >= limits::REACTIONS_MAX => Err(RefusalCode::ReactionsFull),
-            Ok(at) => {
-                row.reactions[at].1 += 1;
-                Ok(())
-            }
-            Err(at) => {
-                room(row.reactions.len())?;
-                row.reactions.insert(at, (*by, 1));
-                Ok(())
-            }
-        },
-        _ => Ok(()),
+    let Fact::Reaction { message, by, .. } = fact else { return Ok(()) };
+    let Some(row) = messages.get_mut(message) else { return Ok(()) };
+    match row.reactions.binary_search_by_key(by, |(by, _)| *by) {
+        Ok(at) if row.reactions[at].1 >= limits::REACTIONS_MAX => Err(RefusalCode::ReactionsFull),
+        Ok(at) => {
+            row.reactions[at].1 += 1;
+            Ok(())
+        }
+        Err(at) => {
+            room(row.reactions.len())?;
+            row.reactions.insert(at, (*by, 1));
+            Ok(())
+        }
     }
 }

@@ -6,7 +6,49 @@ use crate::script::run;
 
 #[test]
 fn a_conversation_that_was_only_imported_shows_its_newest_segment() {
-    expect![[""]].assert_eq(&run(
+    expect![[r#"
+        online
+          hello cursor=10 witness=0
+          online
+          caughtup
+        entries import0:<a,b import1:<c,d
+          persist 4
+        persist
+        rows
+          cursor=12 witness=12 facts=0 conversations=1 []
+        open
+          view []
+          fetch imported before=Some(2)
+          done Done
+        snapshot-imported 1
+          parse i1
+        parsed
+          persist 5
+          view +0 c imported
+          view +1 d imported
+          build i1 2
+        fetched 1
+        persist
+        rows
+          cursor=12 witness=12 facts=2 conversations=1 [c imported, d imported]
+        older
+          fetch imported before=Some(1)
+          done Done
+        snapshot-imported 0
+          parse i0
+        parsed
+          persist 5
+          view +0 a imported
+          view +1 b imported
+          build i0 2
+        fetched none
+        persist
+        rows
+          cursor=12 witness=12 facts=4 conversations=1 [a imported, b imported, c imported, d imported]
+        older
+          done Done
+    "#]]
+    .assert_eq(&run(
         "online; entries import0:<a,b import1:<c,d; persist; rows; open; snapshot-imported 1; parsed; fetched 1; \
          persist; rows; older; snapshot-imported 0; parsed; fetched none; persist; rows; older",
     ));
@@ -14,7 +56,62 @@ fn a_conversation_that_was_only_imported_shows_its_newest_segment() {
 
 #[test]
 fn what_members_make_of_imported_messages_goes_into_the_open_segment() {
-    expect![[""]].assert_eq(&run(
+    expect![[r#"
+        online
+          hello cursor=10 witness=0
+          online
+          caughtup
+        entries import0:<a,b
+          persist 3
+        open
+          view []
+          fetch imported before=Some(1)
+          done Done
+        snapshot-imported 0
+          parse i0
+        parsed
+          persist 5
+          view +0 a imported
+          view +1 b imported
+          build i0 2
+        fetched none
+        persist
+        react a>+
+          persist 3
+          view =0 a imported 1+
+          build s0 1
+        edit b>better
+          persist 3
+          view =1 better imported edited
+          extend s0 1
+        retract b>wrong
+          persist 3
+          view =1 better imported edited retracted
+          extend s0 1
+        edit a>mine
+          done Rejected(TargetForbidden)
+        write new
+          persist 3
+          view +2 new pending
+          extend s0 1
+        persist
+          push s0#1 opening a+ b>better !b new(seen -)
+          done Done
+          done Done
+          done Done
+          done
+        ack ok ok ok ok
+          persist 11
+          view =2 new sent
+        persist
+        read a
+          persist 1
+          mark a
+        persist
+          done Done
+        rows
+          cursor=11 witness=15 facts=6 conversations=1 [a imported 1+, better imported edited retracted, new sent]
+    "#]].assert_eq(&run(
         "online; entries import0:<a,b; open; snapshot-imported 0; parsed; fetched none; persist; react a>+; \
          edit b>better; retract b>wrong; edit a>mine; write new; persist; ack ok ok ok ok; persist; read a; persist; rows",
     ));
@@ -22,7 +119,51 @@ fn what_members_make_of_imported_messages_goes_into_the_open_segment() {
 
 #[test]
 fn an_undone_import_is_gone_with_what_was_held_of_it() {
-    expect![[""]].assert_eq(&run(
+    expect![[r#"
+        online
+          hello cursor=10 witness=0
+          online
+          caughtup
+        entries import0:<a,b
+          persist 3
+        open
+          view []
+          fetch imported before=Some(1)
+          done Done
+        snapshot-imported 0
+          parse i0
+        parsed
+          persist 5
+          view +0 a imported
+          view +1 b imported
+          build i0 2
+        fetched none
+        persist
+        rows
+          cursor=11 witness=11 facts=2 conversations=1 [a imported, b imported]
+        entries undo0
+          drop i0
+          persist 3
+          view -0
+          view -0
+        persist
+        rows
+          cursor=12 witness=12 facts=0 conversations=1 []
+        entries import1:<a,b
+          persist 3
+          fetch imported before=Some(2)
+        snapshot-imported 1
+          parse i1
+        parsed
+          persist 5
+          view +0 a imported
+          view +1 b imported
+          build i1 2
+        fetched none
+        persist
+        rows
+          cursor=13 witness=13 facts=2 conversations=1 [a imported, b imported]
+    "#]].assert_eq(&run(
         "online; entries import0:<a,b; open; snapshot-imported 0; parsed; fetched none; persist; rows; \
          entries undo0; persist; rows; entries import1:<a,b; snapshot-imported 1; parsed; fetched none; persist; rows",
     ));
@@ -30,15 +171,108 @@ fn an_undone_import_is_gone_with_what_was_held_of_it() {
 
 #[test]
 fn a_document_that_is_not_what_was_announced_is_not_taken() {
-    expect![[""]].assert_eq(&run(
-        "online; entries import0:<a,b; open; snapshot-imported 0 other; parsed; persist; rows; wait 60000; \
+    expect![[r#"
+        online
+          hello cursor=10 witness=0
+          online
+          caughtup
+        entries import0:<a,b
+          persist 3
+        open
+          view []
+          fetch imported before=Some(1)
+          done Done
+        snapshot-imported 0 other
+          parse i0
+        parsed
+          documentbroken
+        fetched none
+        persist
+        rows
+          cursor=11 witness=11 facts=0 conversations=1 []
+        wait 5000
+          fetch imported before=Some(1)
+        snapshot-imported 0
+          parse i0
+        parsed
+          persist 5
+          view +0 a imported
+          view +1 b imported
+          build i0 2
+        fetched none
+        persist
+        rows
+          cursor=11 witness=11 facts=2 conversations=1 [a imported, b imported]
+    "#]].assert_eq(&run(
+        "online; entries import0:<a,b; open; snapshot-imported 0 other; parsed; fetched none; persist; rows; wait 5000; \
          snapshot-imported 0; parsed; fetched none; persist; rows",
     ));
 }
 
 #[test]
 fn a_grant_and_a_catalogue_bring_the_list() {
-    expect![[""]].assert_eq(&run(
+    expect![[r#"
+        online
+          hello cursor=10 witness=0
+          online
+          caughtup
+        entries import0:<a import1:<b
+          persist 4
+        persist
+        entries grant
+          persist 3
+          fetch before=None
+        persist
+        listing 1
+          persist 2
+        fetched none
+          persist 1
+        persist
+        rows
+          cursor=13 witness=13 facts=0 conversations=1 []
+        open
+          view []
+          fetch imported before=Some(2)
+          done Done
+        snapshot-imported 1
+          parse i1
+        parsed
+          persist 4
+          view +0 b imported
+          build i1 1
+        fetched none
+        persist
+        rows
+          cursor=13 witness=13 facts=1 conversations=1 [b imported]
+        offline
+          offline
+        catalogue
+          hello cursor=13 witness=13
+          online
+        page same
+          persist 2
+          caughtup
+        persist
+        rows
+          cursor=13 witness=13 facts=1 conversations=1 [b imported]
+        offline
+          offline
+        epoch 2
+        catalogue
+          hello cursor=13 witness=13
+          epochchanged
+          online
+          persist 1
+        page differs
+          view markers 0
+          drop i1
+          persist 4
+          fetch before=None
+          view -0
+        persist
+        rows
+          cursor=13 witness=13 facts=0 backfills=1 conversations=1 []
+    "#]].assert_eq(&run(
         "online; entries import0:<a import1:<b; persist; entries grant; persist; listing 1; fetched none; persist; rows; \
          open; snapshot-imported 1; parsed; fetched none; persist; rows; offline; catalogue; page same; persist; rows; \
          offline; epoch 2; catalogue; page differs; persist; rows",
