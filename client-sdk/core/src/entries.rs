@@ -222,6 +222,11 @@ impl Device {
 
     fn take_directory(&mut self, event: DirectoryEvent, lsn: Lsn) {
         if let Some(conversation) = event.conversation() {
+            if let DirectoryEvent::ImportUndone { document, .. } = event
+                && !self.planted.is(ClientBug::UndoneKept)
+            {
+                self.import_gone(document);
+            }
             if let DirectoryEvent::ConversationOpened(info) = event {
                 let row = self.conversation_row(conversation);
                 row.conversation = info;
@@ -244,11 +249,6 @@ impl Device {
                     _ => {}
                 }
                 self.pending.conversations.insert(conversation);
-                if let DirectoryEvent::ImportUndone { document, .. } = event
-                    && !self.planted.is(ClientBug::UndoneKept)
-                {
-                    self.import_gone(document);
-                }
             }
             self.notice(Notice::ConversationChanged(conversation));
             return;
@@ -276,7 +276,7 @@ impl Device {
     }
 
     /// The backfill under way starts over: its answer may have been read before the change at `lsn`.
-    fn describe_again(&mut self, conversation: ConversationId, lsn: Lsn) {
+    pub(crate) fn describe_again(&mut self, conversation: ConversationId, lsn: Lsn) {
         let changed = self.backfills.get(&conversation).is_some_and(|row| row.changed);
         self.begin_backfill(BackfillRow { conversation, grant: lsn, before: None, floor: 0, changed });
     }

@@ -14,7 +14,12 @@ impl Device {
     /// The log says that a segment was imported.
     pub(crate) fn take_imported(&mut self, imported: &Imported, lsn: Lsn) {
         let conversation = imported.document.conversation;
-        self.conversation_row(conversation).described = lsn;
+        let row = self.conversation_row(conversation);
+        if row.described == Lsn::ZERO {
+            self.describe_again(conversation, lsn);
+        } else {
+            row.described = lsn;
+        }
         self.newest(conversation, lsn);
         self.import_listed(imported.document, imported.digest);
         self.notice(Notice::ConversationChanged(conversation));
@@ -45,6 +50,7 @@ impl Device {
             self.import_gone(document);
         }
         self.document(document).listed = Some(digest);
+        self.offers.import_stands(document.conversation);
         if self.shows(document) {
             self.want(document);
         }

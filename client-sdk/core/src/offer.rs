@@ -64,6 +64,14 @@ impl Offers {
         self.waiting.retain(|_, target| *target != message);
     }
 
+    /// The hub has an imported segment, whose messages may not be held here: what is about any message of the
+    /// conversation may be offered again.
+    pub(crate) fn import_stands(&mut self, conversation: ConversationId) {
+        if let Some(keys) = self.conversations.get(&conversation) {
+            self.waiting.retain(|key, _| !keys.contains(key));
+        }
+    }
+
     /// Another session, or a catalogue: everything left may be offered again.
     pub(crate) fn reopen(&mut self) {
         self.waiting.clear();

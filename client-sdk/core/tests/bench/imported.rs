@@ -250,6 +250,7 @@ fn a_grant_and_a_catalogue_bring_the_list() {
           hello cursor=13 witness=13
           online
         page same
+          view markers 0
           persist 2
           caughtup
         persist
@@ -276,5 +277,127 @@ fn a_grant_and_a_catalogue_bring_the_list() {
         "online; entries import0:<a import1:<b; persist; entries grant; persist; listing 1; fetched none; persist; rows; \
          open; snapshot-imported 1; parsed; fetched none; persist; rows; offline; catalogue; page same; persist; rows; \
          offline; epoch 2; catalogue; page differs; persist; rows",
+    ));
+}
+
+#[test]
+fn an_import_into_a_conversation_that_is_not_described_yet_leaves_it_to_be_described() {
+    expect![[r#"
+        online
+          hello cursor=10 witness=0
+          online
+          caughtup
+        entries revoke
+          conversationgone
+          persist 2
+        entries grant
+          persist 3
+          fetch before=None
+        entries import0:<a import1:<b
+          persist 6
+          fetch before=None
+        entries undo1
+          persist 3
+          fetch before=None
+        described 12 1,2
+        fetched none
+        described 14 1,2
+        fetched none
+        persist
+        listing 0
+          persist 1
+        fetched none
+          persist 1
+        persist
+        rows
+          cursor=15 witness=15 facts=0 conversations=1 []
+        open
+          view []
+          fetch imported before=Some(1)
+          done Done
+        snapshot-imported 0
+          parse i0
+        parsed
+          persist 4
+          view +0 a imported
+          build i0 1
+        persist
+        rows
+          cursor=15 witness=15 facts=1 conversations=1 [a imported]
+    "#]]
+    .assert_eq(&run(
+        "online; entries revoke; entries grant; entries import0:<a import1:<b; entries undo1; described 12 1,2; \
+         fetched none; described 14 1,2; fetched none; persist; listing 0; fetched none; persist; rows; \
+         open; snapshot-imported 0; parsed; persist; rows",
+    ));
+}
+
+#[test]
+fn what_is_about_an_imported_message_is_offered_again_once_that_is_imported_again() {
+    expect![[r#"
+        online
+          hello cursor=10 witness=0
+          online
+          caughtup
+        entries import0:<a
+          persist 3
+        open
+          view []
+          fetch imported before=Some(1)
+          done Done
+        snapshot-imported 0
+          parse i0
+        parsed
+          persist 4
+          view +0 a imported
+          build i0 1
+        fetched none
+        persist
+        react a>+
+          persist 3
+          view =0 a imported 1+
+          build s0 1
+        persist
+          push s0#1 opening a+
+          done Done
+        ack ok
+          persist 5
+        persist
+        offline
+          offline
+        epoch 2
+        catalogue
+          hello cursor=11 witness=12
+          epochchanged
+          online
+          persist 2
+        page bare
+          view markers 0
+          drop i0
+          persist 4
+          fetch before=None
+          view -0
+        persist
+        fetched none
+          persist 5
+          offer [#12]
+          caughtup
+          build s0 0
+        persist
+        done target
+        entries +b
+          persist 4
+          view +0 b sent
+          extend s0 1
+        entries import0:<a
+          persist 3
+          fetch imported before=Some(1)
+          offer [#12]
+        persist
+    "#]]
+    .assert_eq(&run(
+        "online; entries import0:<a; open; snapshot-imported 0; parsed; fetched none; persist; react a>+; persist; \
+         ack ok; persist; offline; epoch 2; catalogue; page bare; persist; fetched none; persist; done target; \
+         entries +b; entries import0:<a; persist",
     ));
 }

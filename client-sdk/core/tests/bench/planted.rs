@@ -32,6 +32,10 @@ const SCRIPTS: &[(ClientBug, &str)] = &[
     ),
     (ClientBug::OldGrantBelieved, "online; entries grant; entries grant; snapshot +stale; fetched none; persist; rows"),
     (ClientBug::EntriesOverHole, "online; entries +a; lsn 20; entries from=15 +b; persist; rows"),
+    (
+        ClientBug::UndoneKept,
+        "online; entries import0:<a; open; snapshot-imported 0; parsed; fetched none; entries undo0; persist; rows",
+    ),
 ];
 
 #[test]
