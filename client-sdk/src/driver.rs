@@ -46,6 +46,8 @@ pub(crate) enum Request {
     Act(Act, oneshot::Sender<ActOutcome>),
     /// Open a view.
     Open(ConversationId, oneshot::Sender<Result<(Shown, Inlet<ViewEvent>), Error>>),
+    /// Whether an open view could show more.
+    HasOlder(ConversationId, oneshot::Sender<bool>),
     /// A view of this conversation was dropped.
     Closed(ConversationId),
 }
@@ -235,6 +237,8 @@ impl Driver {
                     self.act(Act::Open { conversation }, Waiting::View(conversation));
                 }
             }
+            // Whoever asked may have gone.
+            Request::HasOlder(conversation, reply) => drop(reply.send(self.core.has_older(conversation)).ok()),
             Request::Closed(conversation) => {
                 if self.views.unwanted(conversation) {
                     self.act(Act::Close { conversation }, Waiting::Nobody);

@@ -255,8 +255,14 @@ impl Device {
             });
         }
         let Some(view) = self.screen.views.get_mut(&conversation) else { return };
+        // Changes come in order of id, so each is counted from the one before; the first from the end, where most are.
+        let mut before: Option<(MessageId, usize)> = None;
         for (id, message) in changes {
-            let at = view.shown.range(..id).count();
+            let at = match before {
+                Some((from, at)) => at + view.shown.range(from..id).count(),
+                None => view.shown.len() - view.shown.range(id..).count(),
+            };
+            before = Some((id, at));
             let event = match (message, view.shown.contains_key(&id)) {
                 (Some(message), true) if view.shown[&id] == message => continue,
                 (Some(message), known) => {

@@ -9,7 +9,10 @@ use lockstep_protocol::frame::{Command, Outcome};
 use lockstep_protocol::id::{ConversationId, DeviceId, MemberId, MessageId};
 use lockstep_protocol::link::Link;
 
+use tokio::sync::oneshot;
+
 use super::{Device, random};
+use crate::driver::Request;
 use crate::error::Error;
 
 /// Writing. Every act is answered when it is durable on this device; the hub's verdict comes through the view.
@@ -153,6 +156,17 @@ impl Device {
     /// See above.
     pub async fn show_older(&self, conversation: ConversationId) -> Result<(), Error> {
         self.done(Act::ShowOlder { conversation }).await
+    }
+
+    /// Whether an open view of the conversation could show more than it does. Also true while it is not known yet, because
+    /// the hub is still to say what there is.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub async fn has_older(&self, conversation: ConversationId) -> Result<bool, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::HasOlder(conversation, reply)).await.map_err(|_| Error::Closed)?;
+        answer.await.map_err(|_| Error::Closed)
     }
 
     /// Removes an item of [`Device::not_sent`], by its `order`.

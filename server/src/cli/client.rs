@@ -158,6 +158,9 @@ enum ResolutionName {
     Discard,
 }
 
+/// What is on this device may take so long to be read, also for someone who does not wait for the hub.
+const LOCAL_WAIT: Duration = Duration::from_secs(2);
+
 /// Typing is repeated so often: a lease lives five seconds.
 const TYPING_EVERY: Duration = Duration::from_secs(2);
 
@@ -333,24 +336,25 @@ impl Desk<'_> {
         Ok((conversation, message))
     }
 
-    /// A view with at least `limit` messages, or all that there are.
+    /// A view with at least `limit` messages, or all that there are; without the hub, all that are here.
     async fn history(&self, conversation: ConversationId, limit: usize) -> Result<View, Failed> {
         let mut view = self.device.open_conversation(conversation).await?;
-        // A segment that is not here yet is fetched: its messages come as events. Nothing for this long means that
-        // there is nothing older.
-        const QUIET: Duration = Duration::from_millis(500);
-        loop {
-            while let Ok(Some(_)) = tokio::time::timeout(Duration::ZERO, view.next()).await {}
-            let before = view.messages().len();
-            if before >= limit {
-                return Ok(view);
+        let enough = async {
+            while view.messages().len() < limit && self.device.has_older(conversation).await? {
+                self.device.show_older(conversation).await?;
+                // Its messages come as events, at once or when the hub has sent them.
+                if view.next().await.is_none() {
+                    return Err(Error::Closed);
+                }
+                while let Ok(Some(_)) = tokio::time::timeout(Duration::ZERO, view.next()).await {}
             }
-            self.device.show_older(conversation).await?;
-            let grown = view.until(|shown| shown.messages.len() > before);
-            if tokio::time::timeout(QUIET.min(self.wait), grown).await.is_err() {
-                return Ok(view);
-            }
+            Ok(())
+        };
+        match tokio::time::timeout(self.wait.max(LOCAL_WAIT), enough).await {
+            Ok(done) => done?,
+            Err(_) => eprintln!("older messages have not come from the hub in time; showing what is here"),
         }
+        Ok(view)
     }
 
     /// Waits for the hub's verdict on what was written, and prints the message as it stands.
