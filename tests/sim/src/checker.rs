@@ -76,6 +76,8 @@ pub struct Checker {
     pub run: u64,
     /// True time at which it started, milliseconds.
     pub started_ms: u64,
+    /// What its wall clock said then, milliseconds since 1970.
+    pub started_wall_ms: u64,
     /// How often the hub's disk went back.
     pub returns: u64,
     /// Limits of documents in this seed.
@@ -102,6 +104,7 @@ impl Checker {
             replaying: false,
             run: 0,
             started_ms: 0,
+            started_wall_ms: 0,
             returns: 0,
             late_ops_max,
             worker: Worker::Facts,

@@ -131,11 +131,14 @@ impl Checker {
         let by_truth = true_ms < rival.true_ms + REPLY_WINDOW_MS;
         let by_wall = stamp.at_ms < rival.at_ms + REPLY_WINDOW_MS;
         let by_start = true_ms < self.started_ms + REPLY_WINDOW_MS;
+        // A rival of before the start: its window ends by the wall as it was then, and that may have been wrong.
+        let left_ms = (rival.at_ms + REPLY_WINDOW_MS).saturating_sub(self.started_wall_ms).min(REPLY_WINDOW_MS);
+        let by_start_wall = rival.run == self.run || true_ms < self.started_ms + left_ms;
         let certain = rival.judged && rival.run == self.run;
         let (may_be_within, may_be_over) = if certain {
             (by_truth, !by_truth)
         } else {
-            (by_truth || by_wall || by_start, !rival.judged || !by_truth || !by_wall)
+            (by_truth || by_wall || by_start, !rival.judged || !by_truth || !by_wall || !by_start_wall)
         };
         match cause {
             Some(CollisionCause::Window) => may_be_within,

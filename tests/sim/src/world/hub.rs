@@ -34,6 +34,7 @@ impl World {
         self.checker.replaying = restored;
         self.checker.run += 1;
         self.checker.started_ms = self.now_us / MS;
+        self.checker.started_wall_ms = self.hub_now().wall_ms;
         let entropy = self.rng.bytes();
         let boot = self.hub.store.boot(&self.hub.identity, restored, entropy);
         self.say(|| format!("hub starts, head {:?}, restored {restored}", boot.head));
