@@ -1,7 +1,7 @@
 //! A hub with one conversation, one writer and n other sessions, and a driver that costs nothing.
 
 use lockstep_core::effect::Effect;
-use lockstep_core::hub::{Boot, Hub, HubConfig, SegmentLimits};
+use lockstep_core::hub::{Boot, Hub, HubConfig};
 use lockstep_core::input::{Input, Now, SessionId};
 use lockstep_core::planted::Planted;
 use lockstep_core::query::{Answer, Query};
@@ -64,20 +64,7 @@ impl HubStage {
             restored: false,
             outside: Vec::new(),
             entropy: [5; 32],
-            config: HubConfig {
-                retention_ms: u64::MAX,
-                session_queue_bytes_max: limits::SESSION_QUEUE_BYTES_MAX,
-                log_read_bytes_max: limits::LOG_READ_BYTES_MAX,
-                conversations_max: 1_024,
-                compact_tail: u32::MAX,
-                segment: SegmentLimits {
-                    open_messages: limits::SEGMENT_OPEN_MESSAGES,
-                    open_ops: limits::SEGMENT_OPEN_OPS,
-                    open_text_bytes: limits::SEGMENT_OPEN_TEXT_BYTES,
-                    late_message_ops: limits::SEGMENT_LATE_MESSAGE_OPS_MAX,
-                    late_edit_ops: limits::SEGMENT_LATE_EDIT_OPS_MAX,
-                },
-            },
+            config: HubConfig { retention_ms: u64::MAX, compact_tail: u32::MAX, ..HubConfig::default() },
             planted: Planted::default(),
         };
         let now = Now { wall_ms: 1_790_000_000_000, mono_ms: 1_000 };

@@ -40,6 +40,11 @@ pub fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {
     minicbor::to_vec(value).expect("encoding into memory cannot fail")
 }
 
+/// Encodes a value behind what `bytes` already holds.
+pub fn encode_into<T: Encode<()>>(value: &T, bytes: &mut Vec<u8>) {
+    minicbor::encode(value, bytes).expect("encoding into memory cannot fail");
+}
+
 /// Decodes a frame from a device; `None` for a frame number that this version does not know.
 ///
 /// # Errors

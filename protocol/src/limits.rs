@@ -112,8 +112,8 @@ pub const SESSIONS_PER_MEMBER_MAX: usize = 32;
 pub const HELLOS_PER_SECOND_MAX: u32 = 500;
 /// Bytes that the hub lets lie unsent in one session before that session reads the log at its own speed.
 pub const SESSION_QUEUE_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
-/// Frames of one session that may wait for a row to be loaded; beyond, `Busy`.
-pub const PARKED_FRAMES_MAX: usize = 64;
+/// Memory for frames of one session that wait for a row to be loaded; beyond, `Busy`. One frame always may.
+pub const PARKED_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
 /// Bytes of log that the hub asks for in one read for a session that lags.
 pub const LOG_READ_BYTES_MAX: usize = 256 * 1024;
 

@@ -9,8 +9,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use lockstep_core::hub::{HubConfig, SegmentLimits};
-use lockstep_protocol::limits;
+use lockstep_core::hub::HubConfig;
 use lockstep_protocol::link::DEFAULT_PORT;
 
 use crate::store::StoreConfig;
@@ -100,20 +99,7 @@ impl Default for Config {
             },
             tls: TlsConfig::default(),
             store: StoreConfig::default(),
-            hub: HubConfig {
-                retention_ms: 30 * 24 * 60 * 60 * 1000,
-                session_queue_bytes_max: limits::SESSION_QUEUE_BYTES_MAX,
-                log_read_bytes_max: limits::LOG_READ_BYTES_MAX,
-                conversations_max: 4_096,
-                compact_tail: limits::SEGMENT_OPEN_MESSAGES / 4,
-                segment: SegmentLimits {
-                    open_messages: limits::SEGMENT_OPEN_MESSAGES,
-                    open_ops: limits::SEGMENT_OPEN_OPS,
-                    open_text_bytes: limits::SEGMENT_OPEN_TEXT_BYTES,
-                    late_message_ops: limits::SEGMENT_LATE_MESSAGE_OPS_MAX,
-                    late_edit_ops: limits::SEGMENT_LATE_EDIT_OPS_MAX,
-                },
-            },
+            hub: HubConfig::default(),
             log: LogConfig { level: "info".into(), format: LogFormat::Text },
             grace_seconds: 20,
         }

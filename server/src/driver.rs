@@ -232,7 +232,6 @@ pub(crate) struct Driver {
     clock: Clock,
     committer: Committer,
     workers: Workers,
-    store: Arc<Store>,
     metrics: Arc<Metrics>,
     sessions: BTreeMap<SessionId, Writer>,
     answers: BTreeMap<u64, oneshot::Sender<Outcome>>,
@@ -240,8 +239,6 @@ pub(crate) struct Driver {
     next_request: u64,
     newest: Ticket,
     synced: Ticket,
-    /// The store was restored, and its new epoch is not durable yet.
-    restored: bool,
     grace: Duration,
     /// When a draining hub stops waiting.
     deadline: Option<tokio::time::Instant>,
@@ -265,7 +262,7 @@ impl Driver {
         metrics: Arc<Metrics>,
         grace: Duration,
     ) -> std::io::Result<Self> {
-        let (queues, clock, restored) = (Queues::default(), Clock::start(), boot.restored);
+        let (queues, clock) = (Queues::default(), Clock::start());
         let inbox = Inbox(queues.handle.inbox.clone());
         let committer = Committer::start(Arc::clone(&store), inbox.clone(), Arc::clone(&metrics))?;
         let workers = Workers::start(&store, &inbox)?;
@@ -277,7 +274,6 @@ impl Driver {
             clock,
             committer,
             workers,
-            store,
             metrics,
             sessions: BTreeMap::new(),
             answers: BTreeMap::new(),
@@ -285,7 +281,6 @@ impl Driver {
             next_request: 0,
             newest: Ticket(0),
             synced: Ticket(0),
-            restored,
             grace,
             deadline: None,
             ended: None,
@@ -336,11 +331,7 @@ impl Driver {
             }
             let ready = self.hub.is_ready();
             self.queues.handle.ready.store(ready, Ordering::Relaxed);
-            if ready && self.restored {
-                self.store.clear_restored()?;
-                self.restored = false;
-            }
-            self.metrics.hub_state(self.hub.conversations_in_memory(), self.hub.committed().0);
+            self.metrics.hub_state(&self.hub);
         }
         self.queues.handle.ready.store(false, Ordering::Relaxed);
         // Sessions first: whoever waits for their queues sees them end. Then the threads, after what they hold.

@@ -1,6 +1,7 @@
 //! The one port: TCP, TLS, HTTP, and from there to a WebSocket or a small page. Everything that comes before a device
 //! has proven who it is is bounded in number and in time.
 
+mod gate;
 mod http;
 mod offences;
 
@@ -14,7 +15,7 @@ use lockstep_core::effect::CloseReason;
 use lockstep_protocol::limits;
 use lockstep_protocol::refusal::RefusalCode;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
@@ -24,6 +25,7 @@ use crate::config::{ListenConfig, MetricsAccess};
 use crate::connection;
 use crate::driver::HubHandle;
 use crate::metrics::Metrics;
+use gate::{Gate, Place};
 use http::Pages;
 use offences::Offences;
 
@@ -35,6 +37,8 @@ const HTTP: Duration = Duration::from_secs(30);
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Most header lines of a request.
 const HEADERS_MAX: usize = 64;
+/// The share of `listen.handshakes_max` that one address may take, at least one: a quarter.
+const ADDRESS_SHARE: usize = 4;
 /// Wait after the system refuses a connection, out of files or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -46,6 +50,7 @@ struct Shared {
     metrics_access: MetricsAccess,
     connections: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
+    gate: Arc<Gate>,
     offences: Mutex<Offences>,
 }
 
@@ -80,6 +85,7 @@ impl Listener {
             metrics_access: config.metrics,
             connections: Arc::new(Semaphore::new(config.connections_max)),
             handshakes: Arc::new(Semaphore::new(config.handshakes_max)),
+            gate: Gate::new((config.handshakes_max / ADDRESS_SHARE).max(1)),
             offences: Mutex::new(Offences::default()),
         };
         Ok(Self { tcp, acceptor, shared: Arc::new(shared) })
@@ -113,18 +119,15 @@ impl Listener {
                     continue;
                 }
             };
-            let permits = (
-                Arc::clone(&self.shared.connections).try_acquire_owned(),
-                Arc::clone(&self.shared.handshakes).try_acquire_owned(),
-            );
-            let (Ok(connection), Ok(handshake)) = permits else {
+            let connection = Arc::clone(&self.shared.connections).try_acquire_owned();
+            let (Ok(connection), Some(place)) = (connection, self.shared.gate.enter(peer.ip())) else {
                 // Dropped at once: a peer that is told why would cost as much as one that is let in.
                 self.shared.metrics.closed("too_many_connections");
                 continue;
             };
             let (acceptor, shared) = (self.acceptor.clone(), Arc::clone(&self.shared));
             tasks.spawn(async move {
-                serve(acceptor, &shared, tcp, peer.ip(), handshake).await;
+                serve(acceptor, &shared, tcp, peer.ip(), place).await;
                 drop(connection);
             });
         }
@@ -144,11 +147,15 @@ fn note_end(ended: Result<(), tokio::task::JoinError>) {
 }
 
 /// One connection from TCP to its end.
-async fn serve(acceptor: TlsAcceptor, shared: &Shared, tcp: TcpStream, peer: IpAddr, handshake: OwnedSemaphorePermit) {
+async fn serve(acceptor: TlsAcceptor, shared: &Shared, tcp: TcpStream, peer: IpAddr, place: Place) {
     let pause = shared.offences.lock().unwrap_or_else(PoisonError::into_inner).pause(peer);
     if let Some(pause) = pause {
         tokio::time::sleep(pause).await;
     }
+    // Only now: whoever is made to wait takes nothing from those who are not.
+    let Ok(handshake) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
+        return shared.metrics.closed("too_many_connections");
+    };
     // Small frames must not wait for an acknowledgement of the last one.
     if let Err(error) = tcp.set_nodelay(true) {
         return tracing::debug!(%error, "a connection was gone at once");
@@ -175,7 +182,7 @@ async fn serve(acceptor: TlsAcceptor, shared: &Shared, tcp: TcpStream, peer: IpA
         Ok(upgraded) => TokioIo::new(upgraded),
         Err(error) => return tracing::debug!(%error, "the upgrade to a WebSocket failed"),
     };
-    drop(handshake);
+    drop((handshake, place));
     let config = connection::websocket_config();
     let socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
     let reason = connection::run(socket, &shared.hub, &shared.metrics).await;

@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use lockstep_core::hub::Hub;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -32,7 +33,8 @@ pub struct Metrics {
     connections: Gauge,
     closed: Family<Reason, Counter>,
     reports: Family<Reason, Counter>,
-    conversations_in_memory: Gauge,
+    conversations_in_memory: Gauge<u64, AtomicU64>,
+    conversations_bytes: Gauge<u64, AtomicU64>,
     log_head: Gauge<u64, AtomicU64>,
     store_bytes: Gauge<u64, AtomicU64>,
 }
@@ -58,11 +60,18 @@ impl Default for Metrics {
         registry.register("closed", "Connections that the hub closed, by reason", closed.clone());
         let reports = Family::<Reason, Counter>::default();
         registry.register("reports", "Things that a person should know, see the log", reports.clone());
-        let conversations_in_memory = Gauge::default();
+        let conversations_in_memory = Gauge::<u64, AtomicU64>::default();
         registry.register(
             "conversations_in_memory",
             "Conversations whose state is in memory",
             conversations_in_memory.clone(),
+        );
+        let conversations_bytes = Gauge::<u64, AtomicU64>::default();
+        registry.register_with_unit(
+            "conversations",
+            "What they take of hub.conversations_mib",
+            Unit::Bytes,
+            conversations_bytes.clone(),
         );
         let log_head = Gauge::<u64, AtomicU64>::default();
         registry.register("log_head", "The newest durable LSN", log_head.clone());
@@ -80,6 +89,7 @@ impl Default for Metrics {
             closed,
             reports,
             conversations_in_memory,
+            conversations_bytes,
             log_head,
             store_bytes,
         }
@@ -118,9 +128,10 @@ impl Metrics {
         self.reports.get_or_create(&Reason { reason }).inc();
     }
 
-    pub(crate) fn hub_state(&self, conversations_in_memory: usize, log_head: u64) {
-        self.conversations_in_memory.set(i64::try_from(conversations_in_memory).unwrap_or(i64::MAX));
-        self.log_head.set(log_head);
+    pub(crate) fn hub_state(&self, hub: &Hub) {
+        self.conversations_in_memory.set(hub.conversations_in_memory() as u64);
+        self.conversations_bytes.set(hub.conversations_bytes() as u64);
+        self.log_head.set(hub.committed().0);
     }
 
     pub(crate) fn store_size(&self, bytes: u64) {

@@ -117,7 +117,7 @@ impl Server {
             members: stored.members,
             devices: stored.devices,
             policy: stored.policy,
-            restored: stored.restored,
+            restored: false,
             outside: store.outside()?,
             entropy: entropy::fresh(),
             config: config.hub,

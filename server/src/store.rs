@@ -7,6 +7,7 @@ pub mod keys;
 mod outside;
 mod read;
 pub mod record;
+mod rows;
 pub mod seal;
 
 use std::path::{Path, PathBuf};
@@ -24,10 +25,11 @@ use rocksdb::{
 };
 use thiserror::Error;
 
-use keys::{DirectoryKey, EPOCH_PREFIX, FORMAT_VERSION, Family, Meta};
+use keys::{EPOCH_PREFIX, FORMAT_VERSION, Family, Meta};
 use outside::Outside;
 pub use read::{Reader, Stored, epoch_of};
 use record::{Floor, Head, LogRecord};
+use rows::Rows;
 use seal::Place;
 
 /// Why the store cannot do what it should.
@@ -145,12 +147,12 @@ impl Store {
     fn load_meta(&mut self, fresh: HubId) -> Result<(), StoreError> {
         match self.meta(Meta::Format)? {
             None => {
-                let mut batch = WriteBatch::default();
-                self.put(&mut batch, Family::Meta, Meta::Format.key(), &FORMAT_VERSION.to_be_bytes());
-                self.put(&mut batch, Family::Meta, Meta::Hub.key(), &fresh.0);
-                self.put(&mut batch, Family::Meta, Meta::Head.key(), &Head::default().encode());
-                self.put(&mut batch, Family::Meta, Meta::Floor.key(), &Floor::default().encode());
-                self.write(batch)?;
+                let mut rows = Rows::new(self);
+                rows.put_meta(Meta::Format.key(), &FORMAT_VERSION.to_be_bytes());
+                rows.put_meta(Meta::Hub.key(), &fresh.0);
+                rows.put_meta(Meta::Head.key(), &Head::default().encode());
+                rows.put_meta(Meta::Floor.key(), &Floor::default().encode());
+                self.write(rows.batch)?;
             }
             Some(bytes) => {
                 let place = Place { family: Family::Meta, key: Meta::Format.key() };
@@ -192,101 +194,64 @@ impl Store {
         // First the list outside: it may be ahead of the log (a revocation replayed twice does nothing), never behind.
         let outside: Vec<&OutsideEvent> = batches.iter().flat_map(|batch| &batch.outside).collect();
         self.outside.append(&outside)?;
-        let mut batch = WriteBatch::default();
-        let mut head = None;
+        let mut rows = Rows::new(self);
+        let (mut head, mut floor) = (None, None);
         let mut epochs = Vec::new();
         for part in batches {
             for entry in &part.entries {
-                let key = entry.lsn.0.to_be_bytes();
-                self.put(&mut batch, Family::Log, &key, &LogRecord::encode(entry));
+                rows.put(Family::Log, &entry.lsn.0.to_be_bytes(), |bytes| LogRecord::encode(entry, bytes));
                 if let Some(document) = entry.document {
-                    batch.put_cf(self.family(Family::Tails), keys::tail(document, entry.lsn), []);
+                    rows.batch.put_cf(rows.family(Family::Tails), keys::tail(document, entry.lsn), []);
                 }
             }
             for write in &part.writes {
                 match write {
                     Write::Head { lsn, chain, at_ms } => head = Some(Head { lsn: *lsn, at_ms: *at_ms, chain: *chain }),
                     Write::Epoch { epoch, after } => epochs.push((*epoch, *after)),
-                    Write::Floor(floor) => self.put_floor(&mut batch, *floor, batches)?,
-                    Write::DocumentGone(id) => self.delete_document(&mut batch, *id)?,
-                    other => self.put_row(&mut batch, other),
+                    Write::Floor(lsn) => floor = floor.max(Some(*lsn)),
+                    Write::DocumentGone(id) => self.delete_document(&mut rows, *id)?,
+                    other => rows.put_row(other),
                 }
             }
         }
         if let Some(head) = head {
-            self.put(&mut batch, Family::Meta, Meta::Head.key(), &head.encode());
+            rows.put_meta(Meta::Head.key(), &head.encode());
         }
-        let known = self.epochs().len();
-        for (number, (epoch, after)) in (known..).zip(&epochs) {
-            let number = u32::try_from(number).unwrap_or(u32::MAX);
-            self.put(&mut batch, Family::Meta, &Meta::epoch(number), &record::encode_epoch(*epoch, *after));
+        let floor = floor.filter(|lsn| lsn.0 > self.floor.load(Ordering::Relaxed));
+        if let Some(lsn) = floor {
+            self.put_floor(&mut rows, lsn, batches)?;
         }
-        self.write(batch)?;
+        if !epochs.is_empty() {
+            for (number, (epoch, after)) in (self.epochs().len()..).zip(&epochs) {
+                let number = u32::try_from(number).unwrap_or(u32::MAX);
+                rows.put_meta(&Meta::epoch(number), &record::encode_epoch(*epoch, *after));
+            }
+        }
+        self.write(rows.batch)?;
+        if let Some(lsn) = floor {
+            // Only now: a compaction that ran ahead of the write would drop what a crash still needs.
+            self.floor.store(lsn.0, Ordering::Relaxed);
+        }
         self.epochs.write().unwrap_or_else(std::sync::PoisonError::into_inner).extend(epochs);
         Ok(())
     }
 
-    /// The new epoch of a restored store is durable: the next start is an ordinary one.
-    ///
-    /// # Errors
-    /// `Engine`.
-    pub fn clear_restored(&self) -> Result<(), StoreError> {
-        let mut batch = WriteBatch::default();
-        batch.delete_cf(self.family(Family::Meta), Meta::Restored.key());
-        self.write(batch)
-    }
-
-    fn put_row(&self, batch: &mut WriteBatch, write: &Write) {
-        match write {
-            // Those of the whole log, and what needs reading, are written by `commit` itself.
-            Write::Head { .. } | Write::Epoch { .. } | Write::Floor(_) | Write::DocumentGone(_) => {}
-            Write::Member(id, member) => self.put_directory(batch, DirectoryKey::Member(*id), member.as_ref()),
-            Write::Device(id, device) => self.put_directory(batch, DirectoryKey::Device(*id), device.as_ref()),
-            Write::Policy(policy) => self.put_directory(batch, DirectoryKey::Policy, Some(policy)),
-            Write::Conversation(row) => {
-                self.put(batch, Family::Conversations, &row.conversation.id.0, &codec::encode(&**row));
-            }
-            Write::Document(id, row) => {
-                self.put(batch, Family::Documents, &keys::document(*id), &codec::encode(row));
-            }
-            Write::Chain(id, actor, row) => {
-                self.put(batch, Family::Chains, &keys::chain(*id, *actor), &codec::encode(row));
-            }
-            Write::Key(conversation, key, row) => {
-                self.put(batch, Family::Keys, &keys::index(*conversation, *key), &codec::encode(&**row));
-            }
-            Write::Snapshot(id, row) => {
-                self.put(batch, Family::Snapshots, &keys::document(*id), &record::encode_snapshot(row));
-            }
-        }
-    }
-
-    fn put_directory<T: minicbor::Encode<()>>(&self, batch: &mut WriteBatch, key: DirectoryKey, row: Option<&T>) {
-        match row {
-            Some(row) => self.put(batch, Family::Directory, &key.to_bytes(), &codec::encode(row)),
-            None => batch.delete_cf(self.family(Family::Directory), key.to_bytes()),
-        }
-    }
-
     /// Deletes an imported segment with its index rows. All of them are durable.
-    fn delete_document(&self, batch: &mut WriteBatch, id: DocumentId) -> Result<(), StoreError> {
+    fn delete_document(&self, rows: &mut Rows<'_>, id: DocumentId) -> Result<(), StoreError> {
         let reader = self.reader();
         let key = keys::document(id);
-        batch.delete_cf(self.family(Family::Documents), key);
-        batch.delete_cf(self.family(Family::Snapshots), key);
+        rows.batch.delete_cf(rows.family(Family::Documents), key);
+        rows.batch.delete_cf(rows.family(Family::Snapshots), key);
         let past = keys::document(DocumentId { number: id.number + 1, ..id });
-        batch.delete_range_cf(self.family(Family::Chains), &key[..], &past[..]);
+        rows.batch.delete_range_cf(rows.family(Family::Chains), &key[..], &past[..]);
         for key in reader.keys_of(id)? {
-            batch.delete_cf(self.family(Family::Keys), key);
+            rows.batch.delete_cf(rows.family(Family::Keys), key);
         }
         Ok(())
     }
 
     /// Moves the retention floor; what lies below goes. Its entry is durable, or in the group that is being written.
-    fn put_floor(&self, batch: &mut WriteBatch, lsn: Lsn, group: &[Batch]) -> Result<(), StoreError> {
-        if lsn.0 <= self.floor.load(Ordering::Relaxed) {
-            return Ok(());
-        }
+    fn put_floor(&self, rows: &mut Rows<'_>, lsn: Lsn, group: &[Batch]) -> Result<(), StoreError> {
         let reader = self.reader();
         let written = group.iter().flat_map(|part| &part.entries).find(|entry| entry.lsn == lsn);
         let chain = match (written, reader.log_record(lsn)?) {
@@ -294,15 +259,10 @@ impl Store {
             (None, Some(record)) => record.chain,
             (None, None) => reader.head()?.chain,
         };
-        self.put(batch, Family::Meta, Meta::Floor.key(), &Floor { lsn, chain }.encode());
+        rows.put_meta(Meta::Floor.key(), &Floor { lsn, chain }.encode());
         let (from, to) = (0u64.to_be_bytes(), lsn.next().0.to_be_bytes());
-        batch.delete_range_cf(self.family(Family::Log), from, to);
-        self.floor.store(lsn.0, Ordering::Relaxed);
+        rows.batch.delete_range_cf(rows.family(Family::Log), from, to);
         Ok(())
-    }
-
-    fn put(&self, batch: &mut WriteBatch, family: Family, key: &[u8], value: &[u8]) {
-        batch.put_cf(self.family(family), key, seal::pack(Place { family, key }, value));
     }
 
     fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {

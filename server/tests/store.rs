@@ -82,10 +82,8 @@ fn open(folder: &Path) -> Store {
 fn check(name: &str, bytes: &[u8]) {
     let (batches, disk) = script::record(bytes);
     let folder = tempfile::tempdir().expect("a folder");
-    for (group, part) in batches.chunks(5).enumerate() {
-        let store = open(folder.path());
-        store.commit(part).expect("it is written");
-        assert!(group > batches.len() || store.hub() == HubId([7; 16]));
+    for part in batches.chunks(5) {
+        open(folder.path()).commit(part).expect("it is written");
     }
     let store = open(folder.path());
     store.check().expect("every row reads");

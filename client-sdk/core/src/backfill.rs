@@ -362,12 +362,11 @@ impl Device {
             self.pending.writes.push(Write::Event(Box::new(row.clone())));
         }
         self.pending.meta = true;
-        let (old_ids, new_ids): (BTreeSet<_>, BTreeSet<_>) = (old.message_ids().collect(), new.message_ids().collect());
-        for message in old_ids.union(&new_ids) {
-            self.touch(document, Some(*message));
+        for message in old.subjects().chain(new.subjects()) {
+            self.touch(document, Some(message));
         }
-        new_ids.iter().for_each(|message| self.offers.message_stands(*message));
         self.touch(document, None);
+        new.message_ids().for_each(|message| self.offers.message_stands(message));
         // All of it stands in the log of this epoch's hub, whichever epochs its stamps are of: LSNs alone rank it.
         let generation = self.generation(&epoch);
         let newest_reply = new.newest_reply(|_| generation);

@@ -65,7 +65,7 @@ impl Device {
         }
         self.replicas.remove(&document);
         self.write(Write::DocumentGone(document));
-        self.touch(document, None);
+        self.touch_all(document);
         self.drop_live(document);
     }
 

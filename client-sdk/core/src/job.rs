@@ -179,7 +179,7 @@ impl Device {
                     }
                     let ticket = crate::effect::Ticket(0);
                     self.replicas.insert(document, Loaded { replica, ticket, used: self.uses });
-                    self.touch(document, None);
+                    self.touch_arrived(document);
                 }
             }
             Err(LoadFailure) => {
@@ -210,7 +210,7 @@ impl Device {
             self.backfill_document(document);
         }
         self.rewrite_all(document);
-        self.touch(document, None);
+        self.touch_all(document);
     }
 }
 

@@ -39,6 +39,8 @@ pub enum ClientBug {
     EntriesOverHole,
     /// An import that was taken back is kept.
     UndoneKept,
+    /// A document that comes into memory does not reach the views that it belongs to.
+    ArrivalNotShown,
 }
 
 impl ClientBug {
@@ -61,6 +63,7 @@ impl ClientBug {
         Self::OldGrantBelieved,
         Self::EntriesOverHole,
         Self::UndoneKept,
+        Self::ArrivalNotShown,
     ];
 }
 

@@ -15,7 +15,7 @@ use crate::device::Device;
 use crate::effect::{ActOutcome, Effect, Notice};
 use crate::input::Request;
 use crate::planted::ClientBug;
-use crate::replica::HeldFact;
+use crate::replica::{HeldFact, message_of};
 use crate::row::{FactRow, OfferKey, OutboxRow, Write};
 
 /// Documents with a push in flight at once.
@@ -255,7 +255,8 @@ impl Device {
     pub(crate) fn confirm(&mut self, order: u64, stamp: Stamp, placed: Option<PlacedFact>) {
         let Some(row) = self.outbox.remove(order) else { return };
         self.write(Write::OutboxGone(order));
-        self.note_collision(row.document.conversation, &row.fact, &stamp);
+        let written = row.document;
+        self.note_collision(written.conversation, &row.fact, &stamp);
         if matches!(row.fact, Fact::Message(_)) {
             self.show_from(row.document);
         }
@@ -267,9 +268,11 @@ impl Device {
             PlacedFact { document, actor, seq, hash, fact, opening, origin: None }
         });
         let epoch = self.epoch();
-        let document = placed.document;
+        // Also where the fact came before its Ack, or is placed elsewhere than it was written.
+        for document in [written, placed.document] {
+            self.touch(document, message_of(&placed.fact));
+        }
         self.take_fact(FactRow { epoch, stamp, placed });
-        self.touch(document, None);
     }
 
     /// The hub judged a reply of this member that was pending here.

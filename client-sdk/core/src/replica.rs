@@ -28,7 +28,7 @@ pub struct HeldFact {
 pub struct Replica {
     document: DocumentId,
     facts: BTreeMap<(ActorId, u32), HeldFact>,
-    events: BTreeMap<EventKey, EventRow>,
+    events: BTreeMap<MessageId, BTreeMap<EventKey, EventRow>>,
     chains: BTreeMap<ActorId, ChainHead>,
     about: BTreeMap<MessageId, BTreeSet<(ActorId, u32)>>,
     digest: DocumentDigest,
@@ -108,7 +108,8 @@ impl Replica {
     /// Adds a resolution or delivery, or its new stamp: a hub that was restored stamps it again. False if it is known.
     pub fn add_event(&mut self, row: EventRow) -> bool {
         let Some((_, key)) = row.key() else { return false };
-        if let Some(known) = self.events.get_mut(&key) {
+        let about = self.events.entry(key.message()).or_default();
+        if let Some(known) = about.get_mut(&key) {
             let restamped = (known.epoch, known.stamp) != (row.epoch, row.stamp);
             self.digest.toggle_event(&known.body, &known.stamp.mac);
             self.digest.toggle_event(&row.body, &row.stamp.mac);
@@ -116,7 +117,7 @@ impl Replica {
             return restamped;
         }
         self.digest.toggle_event(&row.body, &row.stamp.mac);
-        self.events.insert(key, row);
+        about.insert(key, row);
         true
     }
 
@@ -138,14 +139,14 @@ impl Replica {
     }
 
     /// Every event.
-    pub fn events(&self) -> impl ExactSizeIterator<Item = &EventRow> {
-        self.events.values()
+    pub fn events(&self) -> impl Iterator<Item = &EventRow> {
+        self.events.values().flat_map(BTreeMap::values)
     }
 
     /// Whether an event is known.
     #[must_use]
     pub fn has_event(&self, key: &EventKey) -> bool {
-        self.events.contains_key(key)
+        self.events.get(&key.message()).is_some_and(|about| about.contains_key(key))
     }
 
     /// The head of every stamped chain, as far as it has no hole.
@@ -235,7 +236,7 @@ impl Replica {
             return None;
         }
         let facts = self.facts.values().filter_map(|held| accepted_by_fact(&held.row));
-        let events = self.events.values().filter_map(accepted_by_event);
+        let events = self.events().filter_map(accepted_by_event);
         let all = facts.chain(events);
         all.map(|(epoch, lsn, message)| AcceptedReply { generation: generation(&epoch), lsn, message }).max()
     }
@@ -243,6 +244,11 @@ impl Replica {
     /// Ids of the messages that it holds, in order.
     pub fn message_ids(&self) -> impl Iterator<Item = MessageId> {
         self.about.iter().filter(|(id, keys)| keys.iter().any(|key| self.is_message(key, **id))).map(|(id, _)| *id)
+    }
+
+    /// Every message that it holds something of or about.
+    pub(crate) fn subjects(&self) -> impl Iterator<Item = MessageId> {
+        self.about.keys().chain(self.events.keys()).copied()
     }
 
     /// Whether it holds the message itself.
@@ -262,7 +268,7 @@ impl Replica {
 
     /// Events about a message.
     pub fn events_about(&self, id: MessageId) -> impl Iterator<Item = &EventRow> {
-        self.events.iter().filter(move |(key, _)| key.message() == id).map(|(_, row)| row)
+        self.events.get(&id).into_iter().flat_map(BTreeMap::values)
     }
 }
 

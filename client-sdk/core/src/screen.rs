@@ -11,6 +11,7 @@ use crate::device::Device;
 use crate::effect::{Apply, Effect, JobId, Notice};
 use crate::input::{ApplyFailure, ChainFact};
 use crate::job::Job;
+use crate::planted::ClientBug;
 use crate::replica::Replica;
 use crate::view::{MessageView, ViewEvent};
 
@@ -25,7 +26,9 @@ pub(crate) struct Screen {
 struct Touched {
     messages: BTreeSet<MessageId>,
     documents: BTreeSet<DocumentId>,
-    /// A document came into memory or went: every message is looked at.
+    /// Documents that came into memory or into view: each message that one holds something about is looked at.
+    arrived: BTreeSet<DocumentId>,
+    /// Messages may have gone with a document: every one is looked at.
     all: bool,
 }
 
@@ -58,19 +61,38 @@ impl Screen {
 }
 
 impl Device {
-    /// Something about a document changed: one message, or (none) anything.
+    /// A fact or event of a document came, changed or went: what it says is about one message, or about the card.
     pub(crate) fn touch(&mut self, document: DocumentId, message: Option<MessageId>) {
+        if let Some(touched) = self.touched(document) {
+            touched.messages.extend(message);
+        }
+    }
+
+    /// A document came into memory or into view.
+    pub(crate) fn touch_arrived(&mut self, document: DocumentId) {
+        let misses = self.bug(ClientBug::ArrivalNotShown);
+        if let Some(touched) = self.touched(document)
+            && !misses
+        {
+            touched.arrived.insert(document);
+        }
+    }
+
+    /// A document went, or the view's range changed: anything may be otherwise.
+    pub(crate) fn touch_all(&mut self, document: DocumentId) {
+        if let Some(touched) = self.touched(document) {
+            touched.all = true;
+        }
+    }
+
+    /// What is noted of the document's conversation, if it is open; the document is noted already.
+    fn touched(&mut self, document: DocumentId) -> Option<&mut Touched> {
         if !self.screen.is_open(document.conversation) {
-            return;
+            return None;
         }
         let touched = self.screen.touched.entry(document.conversation).or_default();
         touched.documents.insert(document);
-        match message {
-            Some(message) => {
-                touched.messages.insert(message);
-            }
-            None => touched.all = true,
-        }
+        Some(touched)
     }
 
     /// Whether a view shows a document.
@@ -103,7 +125,7 @@ impl Device {
             && segment.number < view.oldest
         {
             view.oldest = segment.number;
-            self.touch(segment, None);
+            self.touch_all(segment);
             self.jobs.push_back(Job::Show(segment));
         }
     }
@@ -119,7 +141,7 @@ impl Device {
         };
         self.screen.views.entry(conversation).or_insert(view).oldest = oldest;
         let shown: BTreeMap<_, _> =
-            self.view_messages(conversation).into_iter().map(|message| (message.id, message)).collect();
+            self.shown_anew(conversation).into_iter().map(|message| (message.id, message)).collect();
         let messages = shown.values().cloned().collect();
         if let Some(view) = self.screen.views.get_mut(&conversation) {
             view.shown = shown;
@@ -133,7 +155,7 @@ impl Device {
         if let Some(holder) = self.lease(conversation) {
             self.out.push(Effect::View(ViewEvent::Lease { conversation, holder: Some(holder) }));
         }
-        self.touch(DocumentId::card(conversation, 0), None);
+        self.touch_all(DocumentId::card(conversation, 0));
     }
 
     pub(crate) fn close_view(&mut self, conversation: ConversationId) {
@@ -169,13 +191,13 @@ impl Device {
             Some(document) if document.kind == DocumentKind::Imported => {
                 (view.oldest, view.imported) = (0, Some(document.number));
                 self.want(document);
-                self.touch(document, None);
+                self.touch_arrived(document);
             }
             Some(document) => view.oldest = document.number,
             None => view.oldest = view.oldest.saturating_sub(1),
         }
         if let Some(view) = self.screen.views.get(&conversation) {
-            self.touch(DocumentId::segment(conversation, view.oldest), None);
+            self.touch_arrived(DocumentId::segment(conversation, view.oldest));
         }
     }
 
@@ -213,7 +235,7 @@ impl Device {
             && self.jobs.is_empty()
             && !self.backfills.contains_key(&conversation)
             && !self.wanted.iter().any(|document| document.conversation == conversation)
-            && self.view_messages(conversation).is_empty()
+            && self.shown_anew(conversation).is_empty()
     }
 
     fn shown_replicas(&self, view: &OpenView, conversation: ConversationId) -> Vec<&Replica> {
@@ -223,7 +245,10 @@ impl Device {
         self.replicas.range(segments).chain(imported).map(|(_, loaded)| &loaded.replica).collect()
     }
 
-    fn view_messages(&self, conversation: ConversationId) -> Vec<MessageView> {
+    /// What an open view shows, worked out anew from everything that is in memory. A user interface applies the events
+    /// of [`ViewEvent`]; this is what they must add up to.
+    #[must_use]
+    pub fn shown_anew(&self, conversation: ConversationId) -> Vec<MessageView> {
         let Some(view) = self.screen.views.get(&conversation) else { return Vec::new() };
         let replicas = self.shown_replicas(view, conversation);
         let pending: Vec<_> = self.outbox.of_conversation(conversation).collect();
@@ -245,13 +270,15 @@ impl Device {
         let mut changes: BTreeMap<MessageId, Option<MessageView>> = BTreeMap::new();
         if touched.all {
             changes.extend(view.shown.keys().map(|id| (*id, None)));
-            changes.extend(self.view_messages(conversation).into_iter().map(|message| (message.id, Some(message))));
+            changes.extend(self.shown_anew(conversation).into_iter().map(|message| (message.id, Some(message))));
         }
         let replicas = self.shown_replicas(view, conversation);
-        for id in &touched.messages {
-            changes.entry(*id).or_insert_with(|| {
+        let arrived = touched.arrived.iter().filter_map(|document| self.replicas.get(document));
+        let arrived = arrived.flat_map(|loaded| loaded.replica.subjects());
+        for id in arrived.chain(touched.messages.iter().copied()) {
+            changes.entry(id).or_insert_with(|| {
                 let resolves = self.resolves.values().map(|(row, _)| row);
-                crate::message::message(&replicas, self.outbox.of_conversation(conversation), resolves, *id)
+                crate::message::message(&replicas, self.outbox.of_conversation(conversation), resolves, id)
             });
         }
         let Some(view) = self.screen.views.get_mut(&conversation) else { return };

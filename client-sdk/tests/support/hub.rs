@@ -9,13 +9,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use lockstep_core::hub::{HubConfig, SegmentLimits};
+use lockstep_core::hub::HubConfig;
 use lockstep_core::input::{Input, Now, SessionId};
 use lockstep_protocol::codec;
 use lockstep_protocol::directory::Role;
 use lockstep_protocol::frame::{Command, Outcome};
 use lockstep_protocol::id::{MemberId, PinnedKeyHash};
-use lockstep_protocol::limits;
 use lockstep_protocol::link::Link;
 use lockstep_sim::local::LocalHub;
 use rcgen::{CertifiedKey, PublicKeyData, generate_simple_self_signed};
@@ -50,20 +49,7 @@ pub(crate) struct TestHub {
 
 /// As a hub has it, but for compaction, which the hub in memory does not do.
 fn config() -> HubConfig {
-    HubConfig {
-        retention_ms: 3_600_000,
-        session_queue_bytes_max: limits::SESSION_QUEUE_BYTES_MAX,
-        log_read_bytes_max: limits::LOG_READ_BYTES_MAX,
-        conversations_max: 64,
-        compact_tail: 1_000_000,
-        segment: SegmentLimits {
-            open_messages: limits::SEGMENT_OPEN_MESSAGES,
-            open_ops: limits::SEGMENT_OPEN_OPS,
-            open_text_bytes: limits::SEGMENT_OPEN_TEXT_BYTES,
-            late_message_ops: limits::SEGMENT_LATE_MESSAGE_OPS_MAX,
-            late_edit_ops: limits::SEGMENT_LATE_EDIT_OPS_MAX,
-        },
-    }
+    HubConfig { compact_tail: 1_000_000, ..HubConfig::default() }
 }
 
 /// A TLS server's configuration with a new self-signed key, and the hash that devices pin.

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use lockstep_protocol::directory::{Conversation, DirectoryEvent};
-use lockstep_protocol::fact::KeyId;
+use lockstep_protocol::entry::EntryBody;
+use lockstep_protocol::fact::{Fact, KeyId};
 use lockstep_protocol::frame::{Command, Fetch, OfferedEntry, Push, Resolve, Tag};
-use lockstep_protocol::id::{DocumentId, DocumentKind, ImportId, Lsn, MediaHash, MemberId, MessageId};
+use lockstep_protocol::id::{ActorId, DocumentId, DocumentKind, ImportId, Lsn, MediaHash, MemberId, MessageId};
 
 use crate::effect::Ticket;
 use crate::input::{ImportSegment, SessionId};
 use crate::lock::Lock;
 use crate::log::Log;
 use crate::query::Query;
-use crate::row::{AcceptedReply, ConversationRow, DocumentState, IndexRow, KeyRow, SnapshotRow};
+use crate::row::{AcceptedReply, ChainRow, ConversationRow, DocumentState, IndexRow, KeyRow, SnapshotRow};
 
 /// Something to do in a conversation once the rows that it needs are there.
 #[derive(Debug)]
@@ -53,6 +54,23 @@ pub(crate) enum Commander {
 }
 
 impl Work {
+    /// Memory that it takes while it waits, bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let fact = |fact: &Fact| size_of::<Fact>() + fact.text_bytes() as usize;
+        size_of::<Self>()
+            + match self {
+                Self::Push(_, push) => push.facts.iter().map(|pushed| fact(&pushed.fact)).sum(),
+                Self::Offer(_, _, entries) => {
+                    let offered = |entry: &OfferedEntry| match &entry.body {
+                        EntryBody::Fact(placed) => size_of::<OfferedEntry>() + fact(&placed.fact),
+                        _ => size_of::<OfferedEntry>(),
+                    };
+                    entries.iter().map(|(_, entry)| offered(entry)).sum()
+                }
+                _ => 0,
+            }
+    }
+
     /// The session whose frame this is, if it is one.
     pub(crate) const fn session(&self) -> Option<SessionId> {
         match self {
@@ -120,6 +138,8 @@ pub(crate) struct Slot {
     pub(crate) undone: BTreeSet<DocumentId>,
     /// Its place in the order of use.
     pub(crate) used: u64,
+    /// What it weighed when it was last put back, see [`Slot::bytes`].
+    pub(crate) weight: usize,
 }
 
 impl Slot {
@@ -138,7 +158,22 @@ impl Slot {
             importing: Ticket::default(),
             undone: BTreeSet::new(),
             used,
+            weight: 0,
         }
+    }
+
+    /// Memory that it takes, bytes: its rows, with the slack of a tree's nodes. What waits in its queue is charged to
+    /// the sessions that sent it.
+    pub(crate) fn bytes(&self) -> usize {
+        let row = self.row().map_or(0, |row| {
+            let Conversation { customer, assigned, .. } = &row.conversation;
+            size_of::<ConversationRow>() + customer.len() + size_of_val(&assigned[..]) + size_of_val(&row.markers[..])
+        });
+        let index = self.index.len() * size_of::<(KeyId, Option<IndexRow>)>();
+        let chains: usize = self.documents.values().map(|state| state.chains.len()).sum();
+        let documents = self.documents.len() * size_of::<DocumentState>() + chains * size_of::<(ActorId, ChainRow)>();
+        // The nodes of a B-tree are two thirds full on average.
+        size_of::<Self>() + row + (index + documents) * 3 / 2
     }
 
     pub(crate) fn row(&self) -> Option<&ConversationRow> {

@@ -193,7 +193,7 @@ impl Hub {
             member,
             mode,
             position: cursor.unwrap_or(Lsn::ZERO),
-            parked: 0,
+            parked_bytes: 0,
             fetches: std::collections::VecDeque::new(),
             seen_at_start,
         }));

@@ -30,12 +30,25 @@ pub struct HubConfig {
     pub session_queue_bytes_max: usize,
     /// Bytes of log asked for in one read.
     pub log_read_bytes_max: usize,
-    /// Conversations kept in memory when nothing is in flight for them.
-    pub conversations_max: usize,
+    /// Memory for conversations that nothing is in flight for, bytes.
+    pub conversations_bytes_max: usize,
     /// Facts after a snapshot that make a document worth compacting.
     pub compact_tail: u32,
     /// The hub opens the next segment when one holds this many messages, operations, or bytes of text.
     pub segment: SegmentLimits,
+}
+
+impl Default for HubConfig {
+    fn default() -> Self {
+        Self {
+            retention_ms: 30 * 24 * 60 * 60 * 1000,
+            session_queue_bytes_max: limits::SESSION_QUEUE_BYTES_MAX,
+            log_read_bytes_max: limits::LOG_READ_BYTES_MAX,
+            conversations_bytes_max: 64 * 1024 * 1024,
+            compact_tail: limits::SEGMENT_OPEN_MESSAGES / 4,
+            segment: SegmentLimits::default(),
+        }
+    }
 }
 
 /// When the next segment is opened, and how far late facts may still fill an old one. DESIGN section 4.
@@ -51,6 +64,18 @@ pub struct SegmentLimits {
     pub late_message_ops: u32,
     /// Operations up to which an older segment takes late edits and reactions.
     pub late_edit_ops: u32,
+}
+
+impl Default for SegmentLimits {
+    fn default() -> Self {
+        Self {
+            open_messages: limits::SEGMENT_OPEN_MESSAGES,
+            open_ops: limits::SEGMENT_OPEN_OPS,
+            open_text_bytes: limits::SEGMENT_OPEN_TEXT_BYTES,
+            late_message_ops: limits::SEGMENT_LATE_MESSAGE_OPS_MAX,
+            late_edit_ops: limits::SEGMENT_LATE_EDIT_OPS_MAX,
+        }
+    }
 }
 
 /// What the hub starts from: what its store holds.
@@ -126,6 +151,8 @@ pub struct Hub {
     pub(crate) access_version: u64,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) conversations: BTreeMap<ConversationId, Box<Slot>>,
+    /// The sum of their weights.
+    pub(crate) conversations_bytes: usize,
     /// Conversations by use, oldest first.
     used: BTreeMap<u64, ConversationId>,
     uses: u64,
@@ -164,6 +191,7 @@ impl Hub {
             access_version: 0,
             sessions: BTreeMap::new(),
             conversations: BTreeMap::new(),
+            conversations_bytes: 0,
             used: BTreeMap::new(),
             uses: 0,
             unpins: Vec::new(),
@@ -259,10 +287,16 @@ impl Hub {
         if self.stopped { None } else { Some(self.ticked_ms + TICK_MS) }
     }
 
-    /// Conversations in memory, for metrics and for checks of boundedness.
+    /// Conversations in memory, for metrics.
     #[must_use]
     pub fn conversations_in_memory(&self) -> usize {
         self.conversations.len()
+    }
+
+    /// What they take, bytes, for metrics and for checks of boundedness.
+    #[must_use]
+    pub const fn conversations_bytes(&self) -> usize {
+        self.conversations_bytes
     }
 
     /// The newest LSN that is durable.
@@ -321,7 +355,9 @@ impl Hub {
     pub(crate) fn park(&mut self, conversation: ConversationId, work: Work, effects: &mut Vec<Effect>) {
         let id = work.session().expect("only frames are parked");
         let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut) else { return };
-        if open.parked >= limits::PARKED_FRAMES_MAX {
+        let parked_bytes = open.parked_bytes + work.bytes();
+        // One frame always fits, however large: it is bounded by itself.
+        if open.parked_bytes > 0 && parked_bytes > limits::PARKED_BYTES_MAX {
             let mut refusal = Refusal::from(RefusalCode::Busy);
             refusal.retry_after_ms = Some(100);
             return match work {
@@ -339,7 +375,7 @@ impl Hub {
                 _ => self.send(id, &refused(None, refusal), effects),
             };
         }
-        open.parked += 1;
+        open.parked_bytes = parked_bytes;
         self.enqueue(conversation, work, effects);
     }
 
@@ -516,6 +552,7 @@ impl Hub {
     pub(crate) fn forget(&mut self, id: ConversationId) {
         if let Some(slot) = self.conversations.remove(&id) {
             self.used.remove(&slot.used);
+            self.conversations_bytes -= slot.weight;
         }
     }
 
@@ -529,14 +566,12 @@ impl Hub {
 
     /// Drops conversations that nobody needs, longest unused first.
     fn evict(&mut self) {
-        let mut surplus = self.conversations.len().saturating_sub(self.config.conversations_max);
         let mut busy = Vec::new();
-        while surplus > 0 && busy.len() < 16 {
+        while self.conversations_bytes > self.config.conversations_bytes_max && busy.len() < 16 {
             let Some((_, id)) = self.used.pop_first() else { break };
             let idle = self.conversations.get(&id).is_none_or(|slot| slot.is_idle(&self.log, self.now.mono_ms));
             if idle {
-                self.conversations.remove(&id);
-                surplus -= 1;
+                self.forget(id);
             } else {
                 busy.push(id);
             }

@@ -63,8 +63,8 @@ pub(crate) struct Open {
     pub(crate) mode: Mode,
     /// Everything up to here that the device may see was sent.
     pub(crate) position: Lsn,
-    /// Frames that wait for rows.
-    pub(crate) parked: usize,
+    /// Memory of its frames that wait for rows.
+    pub(crate) parked_bytes: usize,
     pub(crate) fetches: VecDeque<FetchJob>,
     /// Conversations visible when the session began; only a planted bug looks at it.
     pub(crate) seen_at_start: Option<Vec<ConversationId>>,

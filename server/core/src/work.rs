@@ -52,7 +52,7 @@ impl Hub {
                 break;
             }
             if let Some(open) = work.session().and_then(|session| self.open_mut(session)) {
-                open.parked = open.parked.saturating_sub(1);
+                open.parked_bytes = open.parked_bytes.saturating_sub(work.bytes());
             }
             self.touch(&mut slot, id);
             match work {
@@ -64,6 +64,9 @@ impl Hub {
             }
         }
         slot.trim(INDEX_ROWS_MAX, &self.log);
+        self.conversations_bytes -= slot.weight;
+        slot.weight = slot.bytes();
+        self.conversations_bytes += slot.weight;
         let unused = slot.queue.is_empty() && slot.loading.is_empty() && slot.pins == 0;
         let gone = matches!(slot.presence, Presence::Absent) && unused;
         self.conversations.insert(id, slot);
@@ -294,7 +297,7 @@ impl Hub {
     /// Answers work that cannot be done.
     pub(crate) fn refuse_work(&mut self, id: ConversationId, work: Work, code: RefusalCode, effects: &mut Vec<Effect>) {
         if let Some(open) = work.session().and_then(|session| self.open_mut(session)) {
-            open.parked = open.parked.saturating_sub(1);
+            open.parked_bytes = open.parked_bytes.saturating_sub(work.bytes());
         }
         let retry_after_ms = (code == RefusalCode::Busy).then_some(1_000);
         let refusal = Refusal { retry_after_ms, ..Refusal::from(code) };

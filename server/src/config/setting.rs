@@ -126,10 +126,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         take: |config, value| number(value, 1, 3_650).map(|days| config.hub.retention_ms = days * DAY_MS),
     },
     Setting {
-        key: "hub.conversations_max",
-        meaning: "Conversations kept in memory while nothing happens in them.",
-        default: "4096",
-        take: |config, value| size(value, 16, 10_000_000).map(|count| config.hub.conversations_max = count),
+        key: "hub.conversations_mib",
+        meaning: "Memory for conversations in which nothing happens just now, MiB. What is needed again is read.",
+        default: "64",
+        take: |config, value| size(value, 1, 1_048_576).map(|mib| config.hub.conversations_bytes_max = mib * MIB),
     },
     Setting {
         key: "log.level",

@@ -88,8 +88,6 @@ pub enum Meta {
     Head,
     /// LSN (8) ‖ log chain (32): the retention floor.
     Floor,
-    /// Present while a restored store has not yet begun its new epoch.
-    Restored,
 }
 
 impl Meta {
@@ -101,7 +99,6 @@ impl Meta {
             Self::Hub => b"hub",
             Self::Head => b"head",
             Self::Floor => b"floor",
-            Self::Restored => b"restored",
         }
     }
 

@@ -31,8 +31,6 @@ pub struct Stored {
     pub devices: BTreeMap<DeviceId, Device>,
     /// Policy.
     pub policy: Policy,
-    /// Whether the store was restored and has not begun its new epoch.
-    pub restored: bool,
 }
 
 /// The committed state at one moment.
@@ -70,8 +68,7 @@ impl<'a> Reader<'a> {
                 return Err(StoreError::corrupt(place, "the log does not end where it should"));
             }
         }
-        let restored = self.get(Family::Meta, Meta::Restored.key())?.is_some();
-        Ok(Stored { head, floor, epochs, members, devices, policy, restored })
+        Ok(Stored { head, floor, epochs, members, devices, policy })
     }
 
     /// Answers one of the core's questions.

@@ -15,8 +15,6 @@ use super::keys::{self, DOCUMENT_BYTES};
 const HAS_NOTHING: u8 = 0;
 const HAS_CONVERSATION: u8 = 1;
 const HAS_DOCUMENT: u8 = 2;
-/// Time, log chain and flags.
-const LOG_HEADER_BYTES: usize = 8 + 32 + 1;
 
 /// A record of the log without its LSN, which is its key.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,10 +32,8 @@ pub struct LogRecord {
 }
 
 impl LogRecord {
-    /// To bytes.
-    #[must_use]
-    pub fn encode(entry: &LogEntry) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(LOG_HEADER_BYTES + DOCUMENT_BYTES + entry.bytes.len());
+    /// To bytes, appended.
+    pub fn encode(entry: &LogEntry, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(&entry.at_ms.to_be_bytes());
         bytes.extend_from_slice(&entry.chain.0);
         match (entry.document, entry.conversation) {
@@ -52,7 +48,6 @@ impl LogRecord {
             (None, None) => bytes.push(HAS_NOTHING),
         }
         bytes.extend_from_slice(&entry.bytes);
-        bytes
     }
 
     /// From bytes; none for bytes that are no record.
@@ -160,10 +155,10 @@ struct SnapshotRecord {
     table: Table,
 }
 
-/// A snapshot to bytes.
-#[must_use]
-pub fn encode_snapshot(row: &SnapshotRow) -> Vec<u8> {
-    codec::encode(&SnapshotRecord { upto: row.upto, bytes: row.bytes.to_vec(), table: row.table.clone() })
+/// A snapshot to bytes, appended.
+pub fn encode_snapshot(row: &SnapshotRow, bytes: &mut Vec<u8>) {
+    let record = SnapshotRecord { upto: row.upto, bytes: row.bytes.to_vec(), table: row.table.clone() };
+    codec::encode_into(&record, bytes);
 }
 
 /// And from bytes.
@@ -186,9 +181,11 @@ mod tests {
             let (lsn, at_ms, chain) = (Lsn(7), 1_900_000_000_000, LogChain([9; 32]));
             let entry = LogEntry { lsn, bytes: Bytes::from_static(b"entry"), chain, at_ms, conversation, document };
             let record = LogRecord { at_ms, chain, conversation, document, entry: entry.bytes.clone() };
-            let bytes = LogRecord::encode(&entry);
+            let mut bytes = Vec::new();
+            LogRecord::encode(&entry, &mut bytes);
             assert_eq!(LogRecord::decode(&bytes), Some(record));
-            assert_eq!(LogRecord::decode(&bytes[..LOG_HEADER_BYTES - 1]), None);
+            // Time, log chain, and no flags.
+            assert_eq!(LogRecord::decode(&bytes[..8 + 32]), None);
         }
         let head = Head { lsn: Lsn(5), at_ms: 6, chain: LogChain([7; 32]) };
         assert_eq!(Head::decode(&head.encode()), Some(head));
@@ -197,6 +194,8 @@ mod tests {
         assert_eq!(Floor::decode(&floor.encode()), Some(floor));
         assert_eq!(decode_epoch(&encode_epoch(Epoch([1; 16]), Lsn(2))), Some((Epoch([1; 16]), Lsn(2))));
         let row = SnapshotRow { upto: Lsn(3), bytes: Bytes::from_static(b"saved"), table: Table::default() };
-        assert_eq!(decode_snapshot(&encode_snapshot(&row)), Some(row));
+        let mut bytes = Vec::new();
+        encode_snapshot(&row, &mut bytes);
+        assert_eq!(decode_snapshot(&bytes), Some(row));
     }
 }

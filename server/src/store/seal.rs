@@ -12,6 +12,7 @@ use super::keys::Family;
 const VERSION: u8 = 1;
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
+const ENVELOPE_BYTES: usize = 2;
 
 /// Values shorter than this are not compressed, bytes: a frame header would eat what is won.
 const COMPRESS_BYTES_MIN: usize = 512;
@@ -29,17 +30,22 @@ pub struct Place<'a> {
     pub key: &'a [u8],
 }
 
-/// Packs a value for its place.
-#[must_use]
-pub fn pack(place: Place<'_>, value: &[u8]) -> Vec<u8> {
+/// Packs the value that `encode` appends, for its place, into `stored`, which is emptied first: one buffer serves a
+/// whole write.
+pub fn pack(place: Place<'_>, stored: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
+    stored.clear();
+    stored.extend_from_slice(&[VERSION, PLAIN]);
+    encode(stored);
+    let value = &stored[ENVELOPE_BYTES..];
     // Entries and small rows stay plain: RocksDB compresses their blocks; only snapshots are worth a frame of their own.
     if place.family == Family::Snapshots
         && value.len() >= COMPRESS_BYTES_MIN
         && let Ok(compressed) = zstd::bulk::compress(value, ZSTD_LEVEL)
     {
-        return [&[VERSION, ZSTD][..], &compressed].concat();
+        stored.clear();
+        stored.extend_from_slice(&[VERSION, ZSTD]);
+        stored.extend_from_slice(&compressed);
     }
-    [&[VERSION, PLAIN][..], value].concat()
 }
 
 /// Unpacks a value; none for one that was not packed for this place, or is damaged.
@@ -60,18 +66,24 @@ pub fn unpack<'a>(_place: Place<'_>, stored: &'a [u8]) -> Option<Cow<'a, [u8]>> 
 mod tests {
     use super::*;
 
+    fn packed(place: Place<'_>, value: &[u8]) -> Vec<u8> {
+        let mut stored = b"what was there before".to_vec();
+        pack(place, &mut stored, |bytes| bytes.extend_from_slice(value));
+        stored
+    }
+
     #[test]
     fn values_come_back_and_damage_is_seen() {
         let long: Vec<u8> = (0..4_000u32).flat_map(|n| (n / 7).to_be_bytes()).collect();
         for family in [Family::Log, Family::Snapshots] {
             let place = Place { family, key: b"k" };
             for value in [&b""[..], b"short", &long] {
-                let packed = pack(place, value);
+                let packed = packed(place, value);
                 assert_eq!(unpack(place, &packed).as_deref(), Some(value));
             }
         }
         let place = Place { family: Family::Snapshots, key: b"k" };
-        let packed = pack(place, &long);
+        let packed = packed(place, &long);
         assert!(packed.len() < long.len() / 2);
         assert!(unpack(place, &packed[..packed.len() - 1]).is_none());
         assert!(unpack(place, &[]).is_none());

@@ -1,8 +1,9 @@
 //! A TLS client that trusts anyone: for tests that are not about trust.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -53,13 +54,27 @@ impl ServerCertVerifier for Anyone {
 /// # Panics
 /// If there is none.
 pub async fn tls(address: &str) -> TlsStream<TcpStream> {
+    tls_over(TcpStream::connect(address).await.expect("TLS to a hub of this machine")).await
+}
+
+/// A TLS connection to a hub of this machine, from another of the machine's loopback addresses.
+///
+/// # Panics
+/// If there is none.
+pub async fn tls_from(source: Ipv4Addr, address: &str) -> TlsStream<TcpStream> {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::from((source, 0))).expect("every address of 127/8 is this machine's");
+    let address = address.parse().expect("an address of this machine");
+    tls_over(socket.connect(address).await.expect("TLS to a hub of this machine")).await
+}
+
+async fn tls_over(tcp: TcpStream) -> TlsStream<TcpStream> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("TLS to a hub of this machine")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anyone))
         .with_no_client_auth();
-    let tcp = TcpStream::connect(address).await.expect("TLS to a hub of this machine");
     let name = ServerName::try_from("localhost").expect("TLS to a hub of this machine");
     TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("TLS to a hub of this machine")
 }

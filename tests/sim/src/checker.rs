@@ -6,6 +6,7 @@ pub mod lock;
 pub mod log;
 pub mod loss;
 pub mod replica;
+pub mod screen;
 pub mod visibility;
 
 use std::collections::{BTreeMap, VecDeque};

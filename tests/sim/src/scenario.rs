@@ -545,7 +545,7 @@ fn config(rng: &mut Rng) -> HubConfig {
         retention_ms: rng.skewed(3_000, 120_000),
         session_queue_bytes_max: rng.between(1_000, 16_000) as usize,
         log_read_bytes_max: rng.between(300, 4_000) as usize,
-        conversations_max: rng.between(1, 6) as usize,
+        conversations_bytes_max: rng.between(1, 6) as usize * 8_192,
         compact_tail: rng.between(2, 20) as u32,
         segment: SegmentLimits {
             open_messages,

@@ -105,7 +105,7 @@ impl<'a> Script<'a> {
             retention_ms: 60_000,
             session_queue_bytes_max: 4_096,
             log_read_bytes_max: 2_048,
-            conversations_max: 2,
+            conversations_bytes_max: 4_096,
             compact_tail: 16,
             segment: SegmentLimits {
                 open_messages: 4,

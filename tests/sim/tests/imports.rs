@@ -59,14 +59,7 @@ impl Stage {
             late_message_ops: 80,
             late_edit_ops: 100,
         };
-        let mut hub = LocalHub::new(HubConfig {
-            retention_ms: 3_600_000,
-            session_queue_bytes_max: limits::SESSION_QUEUE_BYTES_MAX,
-            log_read_bytes_max: limits::LOG_READ_BYTES_MAX,
-            conversations_max: 8,
-            compact_tail: 1_000_000,
-            segment,
-        });
+        let mut hub = LocalHub::new(HubConfig { compact_tail: 1_000_000, segment, ..HubConfig::default() });
         hub.add_member(AGENT, Role::Agent);
         hub.add_member(COLLEAGUE, Role::Agent);
         let assigned = vec![MemberId(AGENT), MemberId(COLLEAGUE)];

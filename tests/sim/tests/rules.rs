@@ -24,10 +24,6 @@ const MANAGER: u32 = 7;
 
 fn config() -> HubConfig {
     HubConfig {
-        retention_ms: 3_600_000,
-        session_queue_bytes_max: limits::SESSION_QUEUE_BYTES_MAX,
-        log_read_bytes_max: limits::LOG_READ_BYTES_MAX,
-        conversations_max: 8,
         compact_tail: 1_000_000,
         segment: SegmentLimits {
             open_messages: 8,
@@ -36,6 +32,7 @@ fn config() -> HubConfig {
             late_message_ops: 80,
             late_edit_ops: 100,
         },
+        ..HubConfig::default()
     }
 }
 

@@ -5,18 +5,11 @@ use super::Violation;
 /// What was seen of sizes.
 #[derive(Debug, Default)]
 pub struct Bounds {
-    /// Most conversations that the hub held at once.
-    pub conversations: usize,
     /// The largest frame that left the hub, bytes.
     pub frame_bytes: usize,
 }
 
 impl Bounds {
-    /// The hub holds this many conversations.
-    pub fn conversations(&mut self, held: usize) {
-        self.conversations = self.conversations.max(held);
-    }
-
     /// Log is sent to a session only while what waits there is within its queue, a page and a snapshot under way apart.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ use lockstep_protocol::refusal::RefusalCode;
 use super::acts::sees_reply;
 use super::{Bug, EFFECTS_MAX, Event, MS, WALL_MS, World};
 use crate::checker::Violation;
+use crate::checker::screen::Screen;
 use crate::hostile::Hostile;
 use crate::worker;
 
@@ -45,7 +46,7 @@ pub(super) struct SimDevice {
     pub(super) offline_until_us: u64,
     /// The hub said that it is no more.
     pub(super) stopped: Option<RefusalCode>,
-    /// It says that it must be updated: derivations differ, which never happens here.
+    screen: Screen,
     live: BTreeMap<DocumentId, Vec<document::ChainFact>>,
     worked_us: u64,
     pub(super) requests: u64,
@@ -77,6 +78,7 @@ impl SimDevice {
             connection: None,
             offline_until_us: 0,
             stopped: None,
+            screen: Screen::default(),
             live: BTreeMap::new(),
             worked_us: 0,
             requests: 0,
@@ -182,6 +184,8 @@ impl World {
             return Violation::fail("bounded", format!("one input has {} effects at d{at}", effects.len()));
         }
         self.device_effects(at, effects)?;
+        let device = &self.devices[at];
+        device.core.as_ref().map_or(Ok(()), |core| device.screen.check(at, core))?;
         self.arm_device(at);
         Ok(())
     }
@@ -242,7 +246,7 @@ impl World {
                         Event::DeviceApplied { device: at, run, job, document, outcome: Box::new(outcome) },
                     );
                 }
-                Effect::View(_) => {}
+                Effect::View(event) => self.devices[at].screen.take(event)?,
                 Effect::Notice(notice) => {
                     self.say(|| format!("d{at} notes {notice:?}"));
                     match notice {
@@ -400,6 +404,7 @@ impl World {
         device.core = None;
         device.run += 1;
         device.tick_us = 0;
+        device.screen = Screen::default();
         device.live.clear();
         device.open_requests = 0;
         if let Some((_, session)) = device.connection.take() {

@@ -54,8 +54,6 @@ impl World {
         if effects.len() > EFFECTS_MAX {
             return Violation::fail("bounded", format!("one input has {} effects at the hub", effects.len()));
         }
-        let held = hub.conversations_in_memory();
-        self.checker.bounds.conversations(held);
         self.hub_effects(effects)?;
         self.arm_hub();
         Ok(())
