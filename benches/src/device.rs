@@ -1,13 +1,17 @@
 //! A device that speaks the protocol and keeps nothing: for load, without a device's own disk in the figure.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use anyhow::{Context, bail};
+use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use lockstep_e2e::raw;
 use lockstep_protocol::auth::{DeviceKey, Transcript};
 use lockstep_protocol::change::{self, ChainHead};
 use lockstep_protocol::codec;
+use lockstep_protocol::entry::{Entry, EntryBody, PlacedFact};
 use lockstep_protocol::fact::{Direction, Fact, Message};
-use lockstep_protocol::frame::{DeviceFrame, Enrol, HubFrame, Outcome, Push, PushedFact};
+use lockstep_protocol::frame::{Command, DeviceFrame, Enrol, HubFrame, Outcome, Push, PushedFact};
 use lockstep_protocol::id::{
     ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, MemberId, MessageId, Nonce, PublicKey,
 };
@@ -18,15 +22,41 @@ use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-/// A connected, enrolled device.
+type Socket = WebSocketStream<TlsStream<TcpStream>>;
+
+/// A connected, enrolled device: what writes, and what reads.
 pub(crate) struct Device {
-    socket: WebSocketStream<TlsStream<TcpStream>>,
-    key: PublicKey,
-    member: MemberId,
+    pub(crate) author: Author,
+    pub(crate) reader: Reader,
+    commands: u64,
 }
 
-/// One chain of a device in a document, growing.
-pub(crate) struct Chain {
+/// The writing half.
+pub(crate) struct Author {
+    sink: SplitSink<Socket, Frame>,
+    key: PublicKey,
+    pub(crate) member: MemberId,
+}
+
+/// The reading half.
+pub(crate) struct Reader {
+    stream: SplitStream<Socket>,
+    /// The other half, if nobody else holds it.
+    writer: Option<Author>,
+    /// Bytes of frames received so far.
+    pub(crate) bytes: u64,
+}
+
+/// What one device writes into one conversation: chains in its segments, one after another. Nobody else may write
+/// there, or the count of messages in a segment would not be its own.
+pub(crate) struct Thread {
+    conversation: ConversationId,
+    chain: Chain,
+    /// Messages written so far.
+    pub(crate) written: u32,
+}
+
+struct Chain {
     document: DocumentId,
     actor: ActorId,
     nonce: Nonce,
@@ -42,16 +72,19 @@ impl Device {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)?;
         let key = DeviceKey::new(&secret);
-        let mut device = Self { socket, key: key.public(), member: MemberId::HUB };
-        let HubFrame::Challenge { nonce, hub } = device.next().await? else { bail!("no challenge") };
+        let (sink, stream) = socket.split();
+        let author = Author { sink, key: key.public(), member: MemberId::HUB };
+        let mut device = Self { author, reader: Reader { stream, writer: None, bytes: 0 }, commands: 0 };
+        let HubFrame::Challenge { nonce, hub } = device.reader.next().await? else { bail!("no challenge") };
         let version = limits::PROTOCOL_VERSION;
-        let transcript = Transcript { hub, pinned: link.pinned, nonce, device: DeviceId::of(&device.key), version };
+        let id = DeviceId::of(&device.author.key);
+        let transcript = Transcript { hub, pinned: link.pinned, nonce, device: id, version };
         let proof = transcript.sign_enrol(&key, &link.code);
-        let enrol = Enrol { version, code: link.code, key: device.key, name: "load".into(), proof };
-        device.send(&DeviceFrame::Enrol(enrol)).await?;
+        let enrol = Enrol { version, code: link.code, key: device.author.key, name: "load".into(), proof };
+        device.author.send(&DeviceFrame::Enrol(enrol)).await?;
         loop {
-            match device.next().await? {
-                HubFrame::Welcome(welcome) => device.member = welcome.member,
+            match device.reader.next().await? {
+                HubFrame::Welcome(welcome) => device.author.member = welcome.member,
                 HubFrame::Catalogue(page) if page.end.is_some() => return Ok(device),
                 HubFrame::Refusal { refusal, .. } => bail!("refused: {}", refusal.message),
                 _ => {}
@@ -59,60 +92,104 @@ impl Device {
         }
     }
 
-    /// Begins a chain in a conversation's first segment.
-    pub(crate) fn chain(&self, conversation: ConversationId) -> anyhow::Result<Chain> {
-        let document = DocumentId::segment(conversation, 0);
+    /// Put together again.
+    pub(crate) const fn of(author: Author, reader: Reader) -> Self {
+        Self { author, reader, commands: 0 }
+    }
+
+    /// Only reads from now on; it stays connected.
+    pub(crate) fn into_reader(self) -> Reader {
+        Reader { writer: Some(self.author), ..self.reader }
+    }
+
+    /// Runs a command and answers its outcome; what else comes meanwhile is dropped.
+    pub(crate) async fn command(&mut self, command: Command) -> anyhow::Result<Outcome> {
+        self.commands += 1;
+        // Apart from the tags of pushes.
+        let tag = (1 << 62) + self.commands;
+        self.author.send(&DeviceFrame::Command { tag, command }).await?;
+        loop {
+            if let HubFrame::Ack { tag: of, mut results, .. } = self.reader.next().await?
+                && of == tag
+            {
+                return match results.pop() {
+                    Some(Outcome::Refused(refusal)) => bail!("refused: {}", refusal.message),
+                    outcome => outcome.context("an outcome"),
+                };
+            }
+        }
+    }
+}
+
+impl Thread {
+    /// The actor of its chain in the segment under way.
+    pub(crate) const fn actor(&self) -> ActorId {
+        self.chain.actor
+    }
+}
+
+impl Author {
+    /// Begins to write into a conversation that is empty.
+    pub(crate) fn thread(&self, conversation: ConversationId) -> anyhow::Result<Thread> {
+        Ok(Thread { conversation, chain: self.chain(DocumentId::segment(conversation, 0))?, written: 0 })
+    }
+
+    fn chain(&self, document: DocumentId) -> anyhow::Result<Chain> {
         let mut nonce = Nonce::default();
         getrandom::fill(&mut nonce.0)?;
         let actor = ActorId::derive(&self.key, &nonce, document);
         Ok(Chain { document, actor, nonce, head: ChainHead::empty(DocumentKind::Segment) })
     }
 
-    /// Pushes one note; answers its id.
-    pub(crate) async fn note(&mut self, chain: &mut Chain, at_ms: u64, body: String) -> anyhow::Result<MessageId> {
-        let id = MessageId::from_parts(at_ms, u128::from(chain.head.seq) + 1);
-        let fact = Fact::Message(Message {
-            id,
-            by: self.member,
-            dir: Direction::Note,
-            kind: "text".into(),
-            body,
-            seen: None,
-            re: None,
-            media: None,
-            src: None,
-        });
-        let head = change::derive(&chain.actor, &chain.head, &fact);
-        let nonce = (head.seq == 1).then_some(chain.nonce);
-        let facts = vec![PushedFact { hash: head.hash.prefix(), fact }];
-        chain.head = head;
-        let tag = u64::from(head.seq);
-        let push = Push { tag, document: chain.document, actor: chain.actor, nonce, seq: head.seq, facts };
-        self.send(&DeviceFrame::Push(push)).await?;
-        Ok(id)
-    }
-
-    /// Waits until `count` pushes are acknowledged.
-    pub(crate) async fn acknowledged(&mut self, count: usize) -> anyhow::Result<()> {
-        let mut acknowledged = 0;
-        while acknowledged < count {
-            if let HubFrame::Ack { results, .. } = self.next().await? {
-                for outcome in results {
-                    match outcome {
-                        Outcome::Placed { .. } => acknowledged += 1,
-                        other => bail!("a push was not taken: {other:?}"),
-                    }
-                }
+    /// Pushes notes in as many frames as segments want; answers how many frames, each with an Ack of its own.
+    pub(crate) async fn notes(&mut self, thread: &mut Thread, bodies: Vec<String>) -> anyhow::Result<usize> {
+        let at_ms = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
+        let mut bodies = bodies.into_iter();
+        let mut frames = 0;
+        while bodies.len() > 0 {
+            let segment = thread.written / limits::SEGMENT_OPEN_MESSAGES;
+            if segment != thread.chain.document.number {
+                thread.chain = self.chain(DocumentId::segment(thread.conversation, segment))?;
             }
+            let room = (limits::SEGMENT_OPEN_MESSAGES * (segment + 1) - thread.written) as usize;
+            let chain = &mut thread.chain;
+            let (first, tag) = (chain.head.seq + 1, u64::from(thread.written));
+            let mut facts = Vec::new();
+            for body in bodies.by_ref().take(room.min(limits::PUSH_FACTS_MAX)) {
+                thread.written += 1;
+                let id = MessageId::from_parts(at_ms, u128::from(thread.written));
+                let (by, dir, kind) = (self.member, Direction::Note, "text".into());
+                let fact =
+                    Fact::Message(Message { id, by, dir, kind, body, seen: None, re: None, media: None, src: None });
+                chain.head = change::derive(&chain.actor, &chain.head, &fact);
+                facts.push(PushedFact { hash: chain.head.hash.prefix(), fact });
+            }
+            let nonce = (first == 1).then_some(chain.nonce);
+            let push = Push { tag, document: chain.document, actor: chain.actor, nonce, seq: first, facts };
+            self.send(&DeviceFrame::Push(push)).await?;
+            frames += 1;
         }
-        Ok(())
+        Ok(frames)
     }
 
+    /// Says goodbye.
+    pub(crate) async fn close(&mut self) -> anyhow::Result<()> {
+        Ok(self.sink.close().await?)
+    }
+
+    /// Sends a frame.
+    pub(crate) async fn send(&mut self, frame: &DeviceFrame) -> anyhow::Result<()> {
+        Ok(self.sink.send(Frame::binary(codec::encode(frame))).await?)
+    }
+}
+
+impl Reader {
     /// The next frame.
     pub(crate) async fn next(&mut self) -> anyhow::Result<HubFrame> {
         loop {
-            match self.socket.next().await.context("the hub closed the connection")?? {
+            match self.stream.next().await.context("the hub closed the connection")?? {
                 Frame::Binary(bytes) => {
+                    self.bytes += bytes.len() as u64;
                     if let Some(frame) = codec::decode_hub(&bytes)? {
                         return Ok(frame);
                     }
@@ -123,7 +200,39 @@ impl Device {
         }
     }
 
-    async fn send(&mut self, frame: &DeviceFrame) -> anyhow::Result<()> {
-        Ok(self.socket.send(Frame::binary(codec::encode(frame))).await?)
+    /// Waits until `count` facts are acknowledged as placed.
+    pub(crate) async fn acknowledged(&mut self, count: usize) -> anyhow::Result<()> {
+        let mut acknowledged = 0;
+        while acknowledged < count {
+            if let HubFrame::Ack { results, .. } = self.next().await? {
+                acknowledged += placed(&results)?;
+            }
+        }
+        Ok(())
     }
+}
+
+/// How many facts an Ack placed.
+///
+/// # Errors
+/// If one was refused: then the load is wrong.
+pub(crate) fn placed(results: &[Outcome]) -> anyhow::Result<usize> {
+    let wrong = results.iter().find(|outcome| !matches!(outcome, Outcome::Placed { .. }));
+    match wrong {
+        Some(Outcome::Refused(refusal)) => bail!("a push was refused: {}", refusal.message),
+        Some(other) => bail!("a push was not placed: {other:?}"),
+        None => Ok(results.len()),
+    }
+}
+
+/// The facts of a frame of the hub, in order.
+pub(crate) fn facts(frame: &HubFrame) -> anyhow::Result<Vec<PlacedFact>> {
+    let HubFrame::Entries(entries) = frame else { return Ok(Vec::new()) };
+    let mut facts = Vec::with_capacity(entries.entries.len());
+    for bytes in &entries.entries {
+        if let EntryBody::Fact(placed) = Entry::from_bytes(&bytes.0).context("an entry")?.body {
+            facts.push(placed);
+        }
+    }
+    Ok(facts)
 }

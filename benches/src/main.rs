@@ -3,31 +3,138 @@
 //! Every figure is a ratio to a floor of the same run, interleaved over several rounds; a run counts only if every
 //! device ended with the same messages. Build the program first: `cargo build --release -p lockstep-server`.
 
+mod corpus;
 mod device;
+mod fanout;
+mod floor;
 mod latency;
-mod relay;
-mod summary;
+mod load;
+mod machine;
+mod report;
+mod stage;
 
-use clap::{Parser, Subcommand};
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use report::Report;
+
+/// A step that has not happened by then ends the run.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Parser)]
+#[command(about = "Measures Lockstep against floors and peers of the same run")]
 struct Arguments {
     #[command(subcommand)]
-    bench: Bench,
+    verb: Verb,
+}
+
+/// What every bench knows.
+#[derive(Args)]
+pub(crate) struct Common {
+    /// Few and short rounds
+    #[arg(long)]
+    quick: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Prints every bench with what it measures
+    List,
+    /// Runs every bench and writes benches/RESULTS.md
+    Report(Common),
+    #[command(flatten)]
+    Bench(Bench),
+    #[command(flatten)]
+    Floor(Floor),
 }
 
 #[derive(Subcommand)]
 enum Bench {
     /// Durable send to the last device, against a relay that appends and syncs every record
     Latency(latency::Latency),
-    /// The floor's process; started by the benches
-    #[command(hide = true)]
-    Relay(relay::Relay),
+    /// Deliveries to 100 devices a CPU second, against a loop that writes ready frames, and a naive broadcast
+    Fanout(fanout::Fanout),
 }
 
+/// Servers that the benches start.
+#[derive(Subcommand)]
+#[command(hide = true)]
+enum Floor {
+    #[command(hide = true)]
+    Relay(floor::relay::Relay),
+    #[command(hide = true, name = "fanout-floor")]
+    Fanout(floor::fanout::Fanout),
+}
+
+/// What `report` runs.
+const ALL: &[&[&str]] =
+    &[&["latency", "--devices", "4"], &["latency", "--devices", "10"], &["latency", "--devices", "100"], &["fanout"]];
+
 fn main() -> anyhow::Result<()> {
-    match Arguments::parse().bench {
-        Bench::Latency(latency) => latency::run(&latency),
-        Bench::Relay(relay) => relay::run(&relay),
+    match Arguments::parse().verb {
+        Verb::List => {
+            let benches = Bench::augment_subcommands(clap::Command::new("benches"));
+            for bench in benches.get_subcommands() {
+                println!("{:<10} {}", bench.get_name(), bench.get_about().map(ToString::to_string).unwrap_or_default());
+            }
+            Ok(())
+        }
+        Verb::Report(common) => report_all(&common),
+        Verb::Floor(Floor::Relay(relay)) => floor::relay::run(&relay),
+        Verb::Floor(Floor::Fanout(fanout)) => floor::fanout::run(&fanout),
+        Verb::Bench(bench) => {
+            let json = bench.common().json;
+            let report = measure(bench)?;
+            if json {
+                println!("{}", serde_json::to_string(&report)?);
+            } else {
+                print!("{report}");
+            }
+            Ok(())
+        }
     }
+}
+
+impl Bench {
+    const fn common(&self) -> &Common {
+        match self {
+            Self::Latency(bench) => &bench.common,
+            Self::Fanout(bench) => &bench.common,
+        }
+    }
+}
+
+fn measure(bench: Bench) -> anyhow::Result<Report> {
+    machine::pin(std::process::id(), machine::LOAD_CORE)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(async move {
+        match bench {
+            Bench::Latency(bench) => latency::measure(&bench).await,
+            Bench::Fanout(bench) => fanout::measure(&bench).await,
+        }
+    })
+}
+
+fn report_all(common: &Common) -> anyhow::Result<()> {
+    let mut text = format!("{}\n", report::HEAD);
+    for arguments in ALL {
+        let mut line = vec!["lockstep-benches"];
+        line.extend_from_slice(arguments);
+        if common.quick {
+            line.push("--quick");
+        }
+        let Verb::Bench(bench) = Arguments::try_parse_from(line)?.verb else { unreachable!("every one is a bench") };
+        eprintln!("{}", arguments.join(" "));
+        let report = measure(bench)?;
+        eprint!("{report}");
+        text.push_str(&report.to_markdown());
+        text.push('\n');
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md");
+    std::fs::write(path, text)?;
+    println!("{path}");
+    Ok(())
 }

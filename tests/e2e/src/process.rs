@@ -70,9 +70,18 @@ impl Hub {
     /// If it does not start.
     #[must_use]
     pub fn create(folder: &Path) -> Self {
+        Self::create_with(folder, &[])
+    }
+
+    /// As [`Hub::create`], with settings (`key=value`).
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn create_with(folder: &Path, settings: &[&str]) -> Self {
         let made = lockstep(folder, &["init", "--owner", "Olga Owner"]);
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        Self::start(folder)
+        Self::start_with(folder, settings)
     }
 
     /// Starts the hub of a folder on a free port.

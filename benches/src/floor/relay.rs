@@ -1,4 +1,4 @@
-//! The floor: TCP in, append and fdatasync, TCP out to every device. No TLS, no documents, no rules.
+//! The floor of `latency`: TCP in, append and fdatasync, TCP out to every device. No TLS, no documents, no rules.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
