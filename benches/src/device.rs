@@ -9,11 +9,12 @@ use lockstep_e2e::raw;
 use lockstep_protocol::auth::{DeviceKey, Transcript};
 use lockstep_protocol::change::{self, ChainHead};
 use lockstep_protocol::codec;
+use lockstep_protocol::cursor::Cursor;
 use lockstep_protocol::entry::{Entry, EntryBody, PlacedFact};
 use lockstep_protocol::fact::{Direction, Fact, Message};
-use lockstep_protocol::frame::{Command, DeviceFrame, Enrol, HubFrame, Outcome, Push, PushedFact};
+use lockstep_protocol::frame::{Command, DeviceFrame, Enrol, Hello, HubFrame, Outcome, Push, PushedFact};
 use lockstep_protocol::id::{
-    ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, MemberId, MessageId, Nonce, PublicKey,
+    ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, MemberId, MessageId, Nonce, PinnedKeyHash, PublicKey,
 };
 use lockstep_protocol::limits;
 use lockstep_protocol::link::Link;
@@ -28,7 +29,15 @@ type Socket = WebSocketStream<TlsStream<TcpStream>>;
 pub(crate) struct Device {
     pub(crate) author: Author,
     pub(crate) reader: Reader,
+    pub(crate) identity: Identity,
     commands: u64,
+}
+
+/// Who a device is, and up to where it holds everything.
+pub(crate) struct Identity {
+    secret: [u8; 32],
+    pinned: PinnedKeyHash,
+    cursor: Option<Cursor>,
 }
 
 /// The writing half.
@@ -41,8 +50,8 @@ pub(crate) struct Author {
 /// The reading half.
 pub(crate) struct Reader {
     stream: SplitStream<Socket>,
-    /// The other half, if nobody else holds it.
-    writer: Option<Author>,
+    /// The other half, if nobody else holds it: without it the socket would close.
+    _writer: Option<Author>,
     /// Bytes of frames received so far.
     pub(crate) bytes: u64,
 }
@@ -66,40 +75,61 @@ struct Chain {
 impl Device {
     /// Enrols with a link, and takes everything that the hub has to say at first.
     pub(crate) async fn enrol(link: &Link) -> anyhow::Result<Self> {
-        let address = format!("{}:{}", link.host, link.port);
-        let tls = raw::tls(&address).await;
-        let (socket, _) = client_async_with_config(format!("wss://{address}/v1/sync"), tls, None).await?;
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)?;
-        let key = DeviceKey::new(&secret);
-        let (sink, stream) = socket.split();
-        let author = Author { sink, key: key.public(), member: MemberId::HUB };
-        let mut device = Self { author, reader: Reader { stream, writer: None, bytes: 0 }, commands: 0 };
-        let HubFrame::Challenge { nonce, hub } = device.reader.next().await? else { bail!("no challenge") };
-        let version = limits::PROTOCOL_VERSION;
-        let id = DeviceId::of(&device.author.key);
-        let transcript = Transcript { hub, pinned: link.pinned, nonce, device: id, version };
-        let proof = transcript.sign_enrol(&key, &link.code);
-        let enrol = Enrol { version, code: link.code, key: device.author.key, name: "load".into(), proof };
+        let address = format!("{}:{}", link.host, link.port);
+        let (mut device, transcript) = Self::connect(&address, secret, link.pinned).await?;
+        let proof = transcript.sign_enrol(&DeviceKey::new(&secret), &link.code);
+        let (version, key) = (limits::PROTOCOL_VERSION, device.author.key);
+        let enrol = Enrol { version, code: link.code, key, name: "load".into(), proof };
         device.author.send(&DeviceFrame::Enrol(enrol)).await?;
         loop {
             match device.reader.next().await? {
                 HubFrame::Welcome(welcome) => device.author.member = welcome.member,
-                HubFrame::Catalogue(page) if page.end.is_some() => return Ok(device),
+                HubFrame::Catalogue(page) => {
+                    if let Some(end) = page.end {
+                        device.identity.cursor = Some(end);
+                        return Ok(device);
+                    }
+                }
                 HubFrame::Refusal { refusal, .. } => bail!("refused: {}", refusal.message),
                 _ => {}
             }
         }
     }
 
-    /// Put together again.
-    pub(crate) const fn of(author: Author, reader: Reader) -> Self {
-        Self { author, reader, commands: 0 }
+    async fn connect(address: &str, secret: [u8; 32], pinned: PinnedKeyHash) -> anyhow::Result<(Self, Transcript)> {
+        let tls = raw::tls(address).await;
+        let (socket, _) = client_async_with_config(format!("wss://{address}/v1/sync"), tls, None).await?;
+        let (sink, stream) = socket.split();
+        let author = Author { sink, key: DeviceKey::new(&secret).public(), member: MemberId::HUB };
+        let identity = Identity { secret, pinned, cursor: None };
+        let mut device = Self { author, reader: Reader { stream, _writer: None, bytes: 0 }, identity, commands: 0 };
+        let HubFrame::Challenge { nonce, hub } = device.reader.next().await? else { bail!("no challenge") };
+        let (version, id) = (limits::PROTOCOL_VERSION, DeviceId::of(&device.author.key));
+        Ok((device, Transcript { hub, pinned, nonce, device: id, version }))
+    }
+
+    /// Connects again and waits until the first facts that it has missed are there.
+    pub(crate) async fn sync(address: &str, identity: &Identity) -> anyhow::Result<()> {
+        let (mut device, transcript) = Self::connect(address, identity.secret, identity.pinned).await?;
+        let proof = transcript.sign_hello(&DeviceKey::new(&identity.secret));
+        let (version, id) = (limits::PROTOCOL_VERSION, DeviceId::of(&device.author.key));
+        let hello = Hello { version, device: id, proof, cursor: identity.cursor, witness: None, capabilities: 0 };
+        device.author.send(&DeviceFrame::Hello(hello)).await?;
+        loop {
+            let frame = device.reader.next().await?;
+            match &frame {
+                HubFrame::Refusal { refusal, .. } => bail!("refused: {}", refusal.message),
+                frame if !facts(frame)?.is_empty() => return Ok(()),
+                _ => {}
+            }
+        }
     }
 
     /// Only reads from now on; it stays connected.
     pub(crate) fn into_reader(self) -> Reader {
-        Reader { writer: Some(self.author), ..self.reader }
+        Reader { _writer: Some(self.author), ..self.reader }
     }
 
     /// Runs a command and answers its outcome; what else comes meanwhile is dropped.
@@ -121,14 +151,14 @@ impl Device {
     }
 }
 
-impl Thread {
-    /// The actor of its chain in the segment under way.
-    pub(crate) const fn actor(&self) -> ActorId {
-        self.chain.actor
-    }
-}
-
 impl Author {
+    /// Tells its messages from those of others.
+    pub(crate) fn salt(&self) -> u32 {
+        let mut salt = [0; 4];
+        salt.copy_from_slice(&self.key.0[..4]);
+        u32::from_be_bytes(salt)
+    }
+
     /// Begins to write into a conversation that is empty.
     pub(crate) fn thread(&self, conversation: ConversationId) -> anyhow::Result<Thread> {
         Ok(Thread { conversation, chain: self.chain(DocumentId::segment(conversation, 0))?, written: 0 })
@@ -157,7 +187,7 @@ impl Author {
             let mut facts = Vec::new();
             for body in bodies.by_ref().take(room.min(limits::PUSH_FACTS_MAX)) {
                 thread.written += 1;
-                let id = MessageId::from_parts(at_ms, u128::from(thread.written));
+                let id = MessageId::from_parts(at_ms, u128::from(self.salt()) << 32 | u128::from(thread.written));
                 let (by, dir, kind) = (self.member, Direction::Note, "text".into());
                 let fact =
                     Fact::Message(Message { id, by, dir, kind, body, seen: None, re: None, media: None, src: None });
@@ -175,6 +205,11 @@ impl Author {
     /// Says goodbye.
     pub(crate) async fn close(&mut self) -> anyhow::Result<()> {
         Ok(self.sink.close().await?)
+    }
+
+    /// Asks the hub for a sign of life.
+    pub(crate) async fn ping(&mut self) -> anyhow::Result<()> {
+        self.send(&DeviceFrame::Ping {}).await
     }
 
     /// Sends a frame.
@@ -200,15 +235,19 @@ impl Reader {
         }
     }
 
-    /// Waits until `count` facts are acknowledged as placed.
-    pub(crate) async fn acknowledged(&mut self, count: usize) -> anyhow::Result<()> {
-        let mut acknowledged = 0;
-        while acknowledged < count {
+    /// Waits for the hub's sign of life; what else comes meanwhile is dropped.
+    pub(crate) async fn pong(&mut self) -> anyhow::Result<()> {
+        while self.next().await? != (HubFrame::Pong {}) {}
+        Ok(())
+    }
+
+    /// Waits for one Ack and answers how many facts it placed; what else comes meanwhile is dropped.
+    pub(crate) async fn acknowledged(&mut self) -> anyhow::Result<usize> {
+        loop {
             if let HubFrame::Ack { results, .. } = self.next().await? {
-                acknowledged += placed(&results)?;
+                return placed(&results);
             }
         }
-        Ok(())
     }
 }
 
@@ -223,6 +262,13 @@ pub(crate) fn placed(results: &[Outcome]) -> anyhow::Result<usize> {
         Some(other) => bail!("a push was not placed: {other:?}"),
         None => Ok(results.len()),
     }
+}
+
+/// The salt of a message's author and its number in its thread, from one; none for what is no message.
+pub(crate) fn message_number(fact: &PlacedFact) -> Option<(u32, u32)> {
+    let Fact::Message(message) = &fact.fact else { return None };
+    let (salt, number) = message.id.0[8..].split_first_chunk::<4>()?;
+    Some((u32::from_be_bytes(*salt), u32::from_be_bytes(number.try_into().ok()?)))
 }
 
 /// The facts of a frame of the hub, in order.

@@ -5,7 +5,7 @@ pub(crate) mod relay;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use anyhow::Context;
 
@@ -20,8 +20,8 @@ pub(crate) struct Server {
 impl Server {
     /// Starts this program with arguments that make it a server, which prints its address first.
     pub(crate) fn start(arguments: &[&str]) -> anyhow::Result<Self> {
-        let mut process = Command::new(std::env::current_exe()?).args(arguments).stdout(Stdio::piped()).spawn()?;
-        machine::pin(process.id(), SERVER_CORE)?;
+        let mut command = machine::on_core(&std::env::current_exe()?, SERVER_CORE)?;
+        let mut process = command.args(arguments).stdout(Stdio::piped()).spawn()?;
         let mut address = String::new();
         BufReader::new(process.stdout.take().context("a pipe")?).read_line(&mut address)?;
         Ok(Self { process, address: address.trim().to_owned() })

@@ -1,6 +1,7 @@
 //! Processes as the system sees them: which core they run on, what they have used.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -22,18 +23,26 @@ pub(crate) fn pin(process: u32, core: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// CPU time that a process has used, user and system.
-pub(crate) fn cpu_time(process: u32) -> anyhow::Result<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // Fields after the name, which may hold anything; utime and stime are the 14th and 15th of all.
-    let fields: Vec<&str> = stat.rsplit_once(')').context("a stat line")?.1.split_whitespace().collect();
-    let ticks: u64 =
-        fields.get(11).context("utime")?.parse::<u64>()? + fields.get(12).context("stime")?.parse::<u64>()?;
-    Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+/// A command that starts a program on one core: it must know from its beginning that there is one.
+pub(crate) fn on_core(program: &Path, core: usize) -> anyhow::Result<Command> {
+    if std::thread::available_parallelism()?.get() <= core {
+        return Ok(Command::new(program));
+    }
+    let mut command = Command::new("taskset");
+    command.args(["-c", &core.to_string()]).arg(program);
+    Ok(command)
 }
 
-/// Linux counts CPU time for user space in hundredths of a second on every architecture (USER_HZ).
-const TICKS_PER_SECOND: u64 = 100;
+/// CPU time that a process's living threads have used, user and system.
+pub(crate) fn cpu_time(process: u32) -> anyhow::Result<Duration> {
+    let mut total = Duration::ZERO;
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        // Nanoseconds on a core come first. A thread may end meanwhile.
+        let Ok(schedule) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+        total += Duration::from_nanos(schedule.split_whitespace().next().context("a schedstat line")?.parse()?);
+    }
+    Ok(total)
+}
 
 /// Resident memory of a process, bytes.
 pub(crate) fn resident_bytes(process: u32) -> anyhow::Result<u64> {

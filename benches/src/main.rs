@@ -3,15 +3,21 @@
 //! Every figure is a ratio to a floor of the same run, interleaved over several rounds; a run counts only if every
 //! device ended with the same messages. Build the program first: `cargo build --release -p lockstep-server`.
 
+mod commit;
 mod corpus;
+mod depth;
 mod device;
 mod fanout;
 mod floor;
+mod idle;
 mod latency;
+mod live;
 mod load;
 mod machine;
 mod report;
 mod stage;
+mod stall;
+mod start;
 
 use std::time::Duration;
 
@@ -57,6 +63,16 @@ enum Bench {
     Latency(latency::Latency),
     /// Deliveries to 100 devices a CPU second, against a loop that writes ready frames, and a naive broadcast
     Fanout(fanout::Fanout),
+    /// Durable acknowledgements a second at saturation, against writing and syncing as many bytes
+    Commit(commit::Commit),
+    /// What an append costs in a conversation of 100,000 messages, against one of 1,000
+    Depth(depth::Depth),
+    /// One device stops reading; what the others notice, and what the hub keeps for it
+    Stall(stall::Stall),
+    /// Memory and CPU time of a connected device that says nothing
+    Idle(idle::Idle),
+    /// From exec to the first device in sync, with a million messages and with none
+    Start(start::Start),
 }
 
 /// Servers that the benches start.
@@ -70,8 +86,17 @@ enum Floor {
 }
 
 /// What `report` runs.
-const ALL: &[&[&str]] =
-    &[&["latency", "--devices", "4"], &["latency", "--devices", "10"], &["latency", "--devices", "100"], &["fanout"]];
+const ALL: &[&[&str]] = &[
+    &["latency", "--devices", "4"],
+    &["latency", "--devices", "10"],
+    &["latency", "--devices", "100"],
+    &["fanout"],
+    &["commit"],
+    &["depth"],
+    &["start"],
+    &["idle"],
+    &["stall"],
+];
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().verb {
@@ -103,6 +128,11 @@ impl Bench {
         match self {
             Self::Latency(bench) => &bench.common,
             Self::Fanout(bench) => &bench.common,
+            Self::Commit(bench) => &bench.common,
+            Self::Depth(bench) => &bench.common,
+            Self::Start(bench) => &bench.common,
+            Self::Idle(bench) => &bench.common,
+            Self::Stall(bench) => &bench.common,
         }
     }
 }
@@ -114,6 +144,11 @@ fn measure(bench: Bench) -> anyhow::Result<Report> {
         match bench {
             Bench::Latency(bench) => latency::measure(&bench).await,
             Bench::Fanout(bench) => fanout::measure(&bench).await,
+            Bench::Commit(bench) => commit::measure(&bench).await,
+            Bench::Depth(bench) => depth::measure(&bench).await,
+            Bench::Start(bench) => start::measure(&bench).await,
+            Bench::Idle(bench) => idle::measure(&bench).await,
+            Bench::Stall(bench) => stall::measure(&bench).await,
         }
     })
 }

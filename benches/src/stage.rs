@@ -1,12 +1,11 @@
 //! The real hub as a process on a core of its own, with a team, devices and conversations.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
-use lockstep_e2e::{Hub, raw};
+use lockstep_e2e::{Hub, program, raw};
 use lockstep_protocol::directory::{Conversation, Member, Role};
-use lockstep_protocol::frame::{Command, HubFrame, Outcome};
+use lockstep_protocol::frame::{Command, Outcome};
 use lockstep_protocol::id::{ConversationId, MemberId};
 use lockstep_protocol::limits;
 use lockstep_protocol::link::Link;
@@ -14,8 +13,13 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::corpus::Corpus;
-use crate::device::{Device, placed};
+use crate::device::{Device, Thread};
 use crate::machine::{self, SERVER_CORE};
+
+/// Facts of a push of history: a third of a segment.
+const HISTORY_PUSH: usize = 128;
+/// Facts of history that may be unacknowledged: the disk always has work.
+const HISTORY_IN_FLIGHT_MAX: usize = 4_096;
 
 /// A hub and its owner's first device.
 pub(crate) struct Stage {
@@ -46,8 +50,8 @@ impl Stage {
     /// Starts a new hub with settings (`key=value`) on its core.
     pub(crate) async fn new(settings: &[&str]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let hub = Hub::create_with(&folder.path().join("hub"), settings);
-        machine::pin(hub.process_id(), SERVER_CORE)?;
+        let command = machine::on_core(&program("lockstep"), SERVER_CORE)?;
+        let hub = Hub::create_through(command, &folder.path().join("hub"), settings);
         let link: Link = hub.json(&["pair", "1"])["link"].as_str().context("a link")?.parse()?;
         let owner = Device::enrol(&link).await?;
         Ok(Self { hub, owner, folder, link, devices: 1, members: 1, conversations: 0 })
@@ -58,6 +62,13 @@ impl Stage {
         let Self { hub, mut owner, folder, .. } = self;
         owner.author.close().await?;
         Ok(QuietStage { hub, _folder: folder })
+    }
+
+    /// The hub stops; its folder stays as long as what is answered.
+    pub(crate) fn stop(self) -> TempDir {
+        let Self { hub, folder, .. } = self;
+        drop(hub.stop());
+        folder
     }
 
     /// A folder that goes with the hub.
@@ -88,50 +99,57 @@ impl Stage {
         Device::enrol(&self.link(Role::Manager).await?).await
     }
 
-    /// Opens a conversation.
+    /// Enrols a device that sees only what it is assigned to.
+    pub(crate) async fn agent_device(&mut self) -> anyhow::Result<Device> {
+        self.devices = limits::SESSIONS_PER_MEMBER_MAX;
+        Device::enrol(&self.link(Role::Agent).await?).await
+    }
+
+    /// Opens a conversation that owners and managers see.
     pub(crate) async fn conversation(&mut self) -> anyhow::Result<ConversationId> {
+        self.conversation_of(&[]).await
+    }
+
+    /// Opens a conversation that is assigned to members.
+    pub(crate) async fn conversation_of(&mut self, assigned: &[MemberId]) -> anyhow::Result<ConversationId> {
         self.conversations += 1;
         let mut id = ConversationId([0xc0; 16]);
         id.0[8..].copy_from_slice(&self.conversations.to_be_bytes());
-        let conversation = Conversation { id, customer: "Customer".into(), service: None, assigned: Vec::new() };
+        let conversation = Conversation { id, customer: "Customer".into(), service: None, assigned: assigned.to_vec() };
         self.owner.command(Command::ConversationOpen(conversation)).await?;
         Ok(id)
     }
 
-    /// Writes `messages` of the corpus into each of these conversations as fast as the hub takes them; answers their
-    /// bytes of text.
+    /// Writes `messages` of the corpus into each of these conversations as fast as the hub takes them; answers what the
+    /// owner's device can go on writing, and the bytes of text.
     pub(crate) async fn history(
         &mut self,
         conversations: &[ConversationId],
         messages: usize,
         corpus: &mut Corpus,
-    ) -> anyhow::Result<u64> {
-        /// Facts that may be unacknowledged: the disk always has work.
-        const IN_FLIGHT_MAX: usize = 4_096;
+    ) -> anyhow::Result<(Vec<Thread>, u64)> {
+        let Device { author, reader, .. } = &mut self.owner;
         let (mut in_flight, mut bytes) = (0, 0);
+        let mut threads = Vec::new();
         for conversation in conversations {
-            let mut thread = self.owner.author.thread(*conversation)?;
+            let mut thread = author.thread(*conversation)?;
             let mut left = messages;
             while left > 0 {
-                let bodies: Vec<String> = (0..left.min(128)).map(|_| corpus.body()).collect();
+                let bodies: Vec<String> = (0..left.min(HISTORY_PUSH)).map(|_| corpus.body()).collect();
                 bytes += bodies.iter().map(|body| body.len() as u64).sum::<u64>();
                 left -= bodies.len();
                 in_flight += bodies.len();
-                self.owner.author.notes(&mut thread, bodies).await?;
-                while in_flight > IN_FLIGHT_MAX {
-                    in_flight -= self.owner.acknowledged_some().await?;
+                author.notes(&mut thread, bodies).await?;
+                while in_flight > HISTORY_IN_FLIGHT_MAX {
+                    in_flight -= reader.acknowledged().await?;
                 }
             }
+            threads.push(thread);
         }
         while in_flight > 0 {
-            in_flight -= self.owner.acknowledged_some().await?;
+            in_flight -= reader.acknowledged().await?;
         }
-        Ok(bytes)
-    }
-
-    /// CPU time that the hub has used.
-    pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
-        machine::cpu_time(self.hub.process_id())
+        Ok((threads, bytes))
     }
 
     /// What the hub says on `/metrics`, those without labels, by name without prefix.
@@ -143,16 +161,5 @@ impl Stage {
         let text = String::from_utf8(text)?;
         let pairs = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '));
         Ok(pairs.filter_map(|(name, value)| Some((name.to_owned(), value.trim().parse().ok()?))).collect())
-    }
-}
-
-impl Device {
-    /// Waits for one Ack and answers how many facts it placed.
-    async fn acknowledged_some(&mut self) -> anyhow::Result<usize> {
-        loop {
-            if let HubFrame::Ack { results, .. } = self.reader.next().await? {
-                return placed(&results);
-            }
-        }
     }
 }

@@ -20,7 +20,7 @@ use crate::driver::{HubHandle, Outgoing, Session};
 use crate::metrics::Metrics;
 
 /// Read buffer of a connection, bytes: allocated for each one, so small.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
+const READ_BUFFER_BYTES: usize = 1024;
 /// What is gathered before the socket is written to, bytes.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 /// The most that one socket write may hold back, bytes: one frame more than is gathered.
@@ -30,6 +30,11 @@ const GATHER_MAX: usize = 64;
 /// A connection that the hub closes gets so long to take what was sent before.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
+/// Bytes written before the hub is told so: telling it of every frame cost a tenth of a fan-out. Less than this is never
+/// returned, so it must be far below what the hub takes for a lagging session.
+const SENT_REPORT_BYTES: usize = limits::SESSION_QUEUE_BYTES_MAX / 16;
+
+const _: () = assert!(SENT_REPORT_BYTES * 4 <= limits::SESSION_QUEUE_BYTES_MAX);
 const _: () = assert!(WRITE_BUFFER_BYTES_MAX > limits::FRAME_BYTES_MAX + WRITE_BUFFER_BYTES);
 
 /// The limits of a WebSocket: the library's own defaults are unbounded or wasteful.
@@ -112,8 +117,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut next = queue.recv().await;
+    let mut bytes = 0;
     loop {
-        let mut bytes = 0;
         for _ in 0..GATHER_MAX {
             match next.take() {
                 Some(Outgoing::Frame(frame)) => {
@@ -131,7 +136,10 @@ where
             tracing::debug!(session = id.0, %error, "connection broke");
             return None;
         }
-        hub.tell(Input::Sent { session: id, bytes });
+        if bytes >= SENT_REPORT_BYTES {
+            hub.tell(Input::Sent { session: id, bytes });
+            bytes = 0;
+        }
         if next.is_none() {
             next = queue.recv().await;
         }

@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::service::service_fn;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lockstep_core::effect::CloseReason;
 use lockstep_protocol::limits;
 use lockstep_protocol::refusal::RefusalCode;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -39,6 +40,8 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
 /// The share of `listen.handshakes_max` that one address may take, at least one: a quarter.
 const ADDRESS_SHARE: usize = 4;
+/// Connections that the system keeps until they are accepted.
+const BACKLOG: u32 = 4_096;
 /// Wait after the system refuses a connection, out of files or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -78,7 +81,11 @@ impl Listener {
         hub: HubHandle,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
-        let tcp = TcpListener::bind(config.address).await?;
+        let socket = if config.address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(config.address)?;
+        // After a restart all devices come at once.
+        let tcp = socket.listen(BACKLOG)?;
         let shared = Shared {
             hub,
             metrics,
@@ -148,41 +155,9 @@ fn note_end(ended: Result<(), tokio::task::JoinError>) {
 
 /// One connection from TCP to its end.
 async fn serve(acceptor: TlsAcceptor, shared: &Shared, tcp: TcpStream, peer: IpAddr, place: Place) {
-    let pause = shared.offences.lock().unwrap_or_else(PoisonError::into_inner).pause(peer);
-    if let Some(pause) = pause {
-        tokio::time::sleep(pause).await;
-    }
-    // Only now: whoever is made to wait takes nothing from those who are not.
-    let Ok(handshake) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
-        return shared.metrics.closed("too_many_connections");
-    };
-    // Small frames must not wait for an acknowledgement of the last one.
-    if let Err(error) = tcp.set_nodelay(true) {
-        return tracing::debug!(%error, "a connection was gone at once");
-    }
-    let tls = match tokio::time::timeout(HANDSHAKE, acceptor.accept(tcp)).await {
-        Ok(Ok(tls)) => tls,
-        Ok(Err(error)) => {
-            shared.metrics.closed("tls");
-            return tracing::debug!(%error, "TLS failed");
-        }
-        Err(_) => return shared.metrics.closed("handshake_timeout"),
-    };
-    let pages = Pages::new(shared, peer);
-    let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
-    let answered = http.serve_connection(TokioIo::new(tls), service_fn(|request| pages.call(request))).with_upgrades();
-    match tokio::time::timeout(HTTP, answered).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return tracing::debug!(%error, "HTTP failed"),
-        Err(_) => return shared.metrics.closed("http_timeout"),
-    }
-    let Some(upgrade) = pages.upgrade() else { return };
-    let upgraded = match upgrade.await {
-        Ok(upgraded) => TokioIo::new(upgraded),
-        Err(error) => return tracing::debug!(%error, "the upgrade to a WebSocket failed"),
-    };
-    drop((handshake, place));
+    // In a box, which goes when it is done: a task is as large as the largest thing that it ever waits for, and most of
+    // them are devices that have been connected for hours.
+    let Some(upgraded) = Box::pin(let_in(acceptor, shared, tcp, peer, place)).await else { return };
     let config = connection::websocket_config();
     let socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
     let reason = connection::run(socket, &shared.hub, &shared.metrics).await;
@@ -190,6 +165,64 @@ async fn serve(acceptor: TlsAcceptor, shared: &Shared, tcp: TcpStream, peer: IpA
         && is_offence(code)
     {
         shared.offences.lock().unwrap_or_else(PoisonError::into_inner).note(peer);
+    }
+}
+
+/// From TCP to the upgrade to a WebSocket; none for a connection that fails, or wanted a page only.
+async fn let_in(
+    acceptor: TlsAcceptor,
+    shared: &Shared,
+    tcp: TcpStream,
+    peer: IpAddr,
+    _place: Place,
+) -> Option<TokioIo<Upgraded>> {
+    let pause = shared.offences.lock().unwrap_or_else(PoisonError::into_inner).pause(peer);
+    if let Some(pause) = pause {
+        tokio::time::sleep(pause).await;
+    }
+    // Only now: whoever is made to wait takes nothing from those who are not.
+    let Ok(_handshake) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
+        shared.metrics.closed("too_many_connections");
+        return None;
+    };
+    // Small frames must not wait for an acknowledgement of the last one.
+    if let Err(error) = tcp.set_nodelay(true) {
+        tracing::debug!(%error, "a connection was gone at once");
+        return None;
+    }
+    let tls = match tokio::time::timeout(HANDSHAKE, acceptor.accept(tcp)).await {
+        Ok(Ok(tls)) => tls,
+        Ok(Err(error)) => {
+            shared.metrics.closed("tls");
+            tracing::debug!(%error, "TLS failed");
+            return None;
+        }
+        Err(_) => {
+            shared.metrics.closed("handshake_timeout");
+            return None;
+        }
+    };
+    let pages = Pages::new(shared, peer);
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
+    let answered = http.serve_connection(TokioIo::new(tls), service_fn(|request| pages.call(request))).with_upgrades();
+    match tokio::time::timeout(HTTP, answered).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "HTTP failed");
+            return None;
+        }
+        Err(_) => {
+            shared.metrics.closed("http_timeout");
+            return None;
+        }
+    }
+    match pages.upgrade()?.await {
+        Ok(upgraded) => Some(TokioIo::new(upgraded)),
+        Err(error) => {
+            tracing::debug!(%error, "the upgrade to a WebSocket failed");
+            None
+        }
     }
 }
 

@@ -130,6 +130,9 @@ impl Store {
         options.set_max_total_wal_size(2 * config.write_buffer_bytes as u64);
         options.set_max_background_jobs(2);
         options.set_max_open_files(512);
+        // By default every family starts sixteen threads to open its files, and reads their statistics.
+        options.set_max_file_opening_threads(1);
+        options.set_skip_stats_update_on_db_open(true);
         options.set_keep_log_file_num(4);
         options.set_max_log_file_size(4 * 1024 * 1024);
         let cache = Cache::new_lru_cache(config.cache_bytes);

@@ -42,7 +42,8 @@ pub enum Input {
         /// The frame, or why it is none.
         frame: Result<DeviceFrame, DecodeError>,
     },
-    /// Bytes of earlier [`Effect::Send`](crate::effect::Effect::Send)s have left for the socket: credit returns.
+    /// Bytes of earlier [`Effect::Send`](crate::effect::Effect::Send)s have left for the socket: credit returns. A
+    /// driver may hold back up to a quarter of `session_queue_bytes_max`, and report many frames at once.
     Sent {
         /// Of whom.
         session: SessionId,

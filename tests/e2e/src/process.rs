@@ -70,18 +70,19 @@ impl Hub {
     /// If it does not start.
     #[must_use]
     pub fn create(folder: &Path) -> Self {
-        Self::create_with(folder, &[])
+        Self::create_through(Command::new(program("lockstep")), folder, &[])
     }
 
-    /// As [`Hub::create`], with settings (`key=value`).
+    /// As [`Hub::create`], through another program (`taskset`, with a core and the program's path), with settings
+    /// (`key=value`).
     ///
     /// # Panics
     /// If it does not start.
     #[must_use]
-    pub fn create_with(folder: &Path, settings: &[&str]) -> Self {
+    pub fn create_through(command: Command, folder: &Path, settings: &[&str]) -> Self {
         let made = lockstep(folder, &["init", "--owner", "Olga Owner"]);
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        Self::start_with(folder, settings)
+        Self::spawn(command, folder, free_port(), settings).expect("the hub starts")
     }
 
     /// Starts the hub of a folder on a free port.

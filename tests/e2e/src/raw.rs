@@ -69,6 +69,7 @@ pub async fn tls_from(source: Ipv4Addr, address: &str) -> TlsStream<TcpStream> {
 }
 
 async fn tls_over(tcp: TcpStream) -> TlsStream<TcpStream> {
+    tcp.set_nodelay(true).expect("a connected socket");
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("TLS to a hub of this machine")
