@@ -63,6 +63,9 @@ pub(crate) struct Thread {
     chain: Chain,
     /// Messages written so far.
     pub(crate) written: u32,
+    /// Ids are as an app makes them, so that what stores them cannot gain by their order. Else they tell author and
+    /// number, see [`message_number`].
+    pub(crate) random_ids: bool,
 }
 
 struct Chain {
@@ -161,7 +164,8 @@ impl Author {
 
     /// Begins to write into a conversation that is empty.
     pub(crate) fn thread(&self, conversation: ConversationId) -> anyhow::Result<Thread> {
-        Ok(Thread { conversation, chain: self.chain(DocumentId::segment(conversation, 0))?, written: 0 })
+        let chain = self.chain(DocumentId::segment(conversation, 0))?;
+        Ok(Thread { conversation, chain, written: 0, random_ids: false })
     }
 
     fn chain(&self, document: DocumentId) -> anyhow::Result<Chain> {
@@ -187,7 +191,11 @@ impl Author {
             let mut facts = Vec::new();
             for body in bodies.by_ref().take(room.min(limits::PUSH_FACTS_MAX)) {
                 thread.written += 1;
-                let id = MessageId::from_parts(at_ms, u128::from(self.salt()) << 32 | u128::from(thread.written));
+                let random = match thread.random_ids {
+                    true => fastrand::u128(..) >> 48,
+                    false => (u128::from(self.salt()) << 32) | u128::from(thread.written),
+                };
+                let id = MessageId::from_parts(at_ms, random);
                 let (by, dir, kind) = (self.member, Direction::Note, "text".into());
                 let fact =
                     Fact::Message(Message { id, by, dir, kind, body, seen: None, re: None, media: None, src: None });

@@ -15,6 +15,7 @@ mod live;
 mod load;
 mod machine;
 mod report;
+mod size;
 mod stage;
 mod stall;
 mod start;
@@ -73,6 +74,8 @@ enum Bench {
     Idle(idle::Idle),
     /// From exec to the first device in sync, with a million messages and with none
     Start(start::Start),
+    /// Bytes a message on disk, against JSON lines under zstd, and on the wire
+    Size(size::Size),
 }
 
 /// Servers that the benches start.
@@ -94,6 +97,7 @@ const ALL: &[&[&str]] = &[
     &["commit"],
     &["depth"],
     &["start"],
+    &["size"],
     &["idle"],
     &["stall"],
 ];
@@ -131,6 +135,7 @@ impl Bench {
             Self::Commit(bench) => &bench.common,
             Self::Depth(bench) => &bench.common,
             Self::Start(bench) => &bench.common,
+            Self::Size(bench) => &bench.common,
             Self::Idle(bench) => &bench.common,
             Self::Stall(bench) => &bench.common,
         }
@@ -147,6 +152,7 @@ fn measure(bench: Bench) -> anyhow::Result<Report> {
             Bench::Commit(bench) => commit::measure(&bench).await,
             Bench::Depth(bench) => depth::measure(&bench).await,
             Bench::Start(bench) => start::measure(&bench).await,
+            Bench::Size(bench) => size::measure(&bench).await,
             Bench::Idle(bench) => idle::measure(&bench).await,
             Bench::Stall(bench) => stall::measure(&bench).await,
         }

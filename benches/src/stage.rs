@@ -133,6 +133,7 @@ impl Stage {
         let mut threads = Vec::new();
         for conversation in conversations {
             let mut thread = author.thread(*conversation)?;
+            thread.random_ids = true;
             let mut left = messages;
             while left > 0 {
                 let bodies: Vec<String> = (0..left.min(HISTORY_PUSH)).map(|_| corpus.body()).collect();
@@ -144,6 +145,7 @@ impl Stage {
                     in_flight -= reader.acknowledged().await?;
                 }
             }
+            thread.random_ids = false;
             threads.push(thread);
         }
         while in_flight > 0 {

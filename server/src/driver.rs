@@ -376,6 +376,7 @@ impl Driver {
         };
         match &input {
             Input::Committed { ticket } => self.synced = *ticket,
+            Input::Applied { outcome: Ok(_), .. } => self.metrics.compacted(),
             Input::Disconnected { session } => drop(self.sessions.remove(session)),
             Input::DrainRequested => self.deadline = Some(tokio::time::Instant::now() + self.grace),
             _ => {}

@@ -33,6 +33,7 @@ pub struct Metrics {
     connections: Gauge,
     closed: Family<Reason, Counter>,
     reports: Family<Reason, Counter>,
+    compacted: Counter,
     conversations_in_memory: Gauge<u64, AtomicU64>,
     conversations_bytes: Gauge<u64, AtomicU64>,
     log_head: Gauge<u64, AtomicU64>,
@@ -60,6 +61,8 @@ impl Default for Metrics {
         registry.register("closed", "Connections that the hub closed, by reason", closed.clone());
         let reports = Family::<Reason, Counter>::default();
         registry.register("reports", "Things that a person should know, see the log", reports.clone());
+        let compacted = Counter::default();
+        registry.register("documents_compacted", "Snapshots made of documents", compacted.clone());
         let conversations_in_memory = Gauge::<u64, AtomicU64>::default();
         registry.register(
             "conversations_in_memory",
@@ -88,6 +91,7 @@ impl Default for Metrics {
             connections,
             closed,
             reports,
+            compacted,
             conversations_in_memory,
             conversations_bytes,
             log_head,
@@ -126,6 +130,10 @@ impl Metrics {
 
     pub(crate) fn reported(&self, reason: &'static str) {
         self.reports.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn compacted(&self) {
+        self.compacted.inc();
     }
 
     pub(crate) fn hub_state(&self, hub: &Hub) {
