@@ -160,7 +160,7 @@ fn measure(bench: Bench) -> anyhow::Result<Report> {
 }
 
 fn report_all(common: &Common) -> anyhow::Result<()> {
-    let mut text = format!("{}\n", report::HEAD);
+    let mut text = format!("{}\n", report::head()?);
     for arguments in ALL {
         let mut line = vec!["lockstep-benches"];
         line.extend_from_slice(arguments);

@@ -192,5 +192,28 @@ impl fmt::Display for Report {
     }
 }
 
-/// The beginning of RESULTS.md.
-pub(crate) const HEAD: &str = "# Figures";
+/// The beginning of RESULTS.md: how the figures came about, and on which machine.
+pub(crate) fn head() -> anyhow::Result<String> {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let field = |text: &str, key: &str| {
+        let line = text.lines().find(|line| line.starts_with(key)).and_then(|line| line.split_once(':'));
+        line.map_or_else(|| "unknown".to_owned(), |(_, value)| value.trim().to_owned())
+    };
+    let cores = std::thread::available_parallelism()?;
+    let processor = field(&read("/proc/cpuinfo"), "model name");
+    let memory = field(&read("/proc/meminfo"), "MemTotal");
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let (kernel, load) = (kernel.trim(), read("/proc/loadavg"));
+    let load = load.split_whitespace().next().unwrap_or("unknown");
+    Ok(format!(
+        "# Figures\n\n\
+         Written by `cargo run --release -p lockstep-benches -- report`; do not edit. {cores} cores of {processor}, \
+         {memory}, Linux {kernel}; load average at the beginning {load}.\n\n\
+         Each figure is the median over interleaved rounds of one run, with the range behind it; the first round warms \
+         up and is not counted. Ratios are taken within a round. The server under test, ours or another, runs on core 0, \
+         the load on core 1. Ours is always the real program: TLS, WebSocket, the rules, RocksDB with one sync before \
+         anything is acknowledged or shown. Load is open: a message's time runs from when it was to leave. A run counts \
+         only if every device ended with the same messages; one that did not has no entry here. Absolute times are those \
+         of one machine on one day; ratios are what to compare.\n"
+    ))
+}

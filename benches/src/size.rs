@@ -69,6 +69,8 @@ pub(crate) async fn measure(size: &Size) -> anyhow::Result<Report> {
     let mut gathered = Rounds::default();
     gathered.against("documents_bytes", bytes(&documents), jsonl);
     gathered.against("with_index_bytes", bytes(&documents) + bytes(&[Family::Keys]), jsonl);
+    gathered.alone("snapshot_bytes", bytes(&[Family::Snapshots]));
+    gathered.alone("index_bytes", bytes(&[Family::Keys]));
     gathered.alone("retained_entries_bytes", bytes(&[Family::Log, Family::Tails]));
     gathered.alone("wire_bytes", wire_bytes as f64);
     drop(store);

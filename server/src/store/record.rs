@@ -10,6 +10,7 @@ use lockstep_protocol::id::{ConversationId, DocumentId, Epoch, Lsn};
 use lockstep_protocol::snapshot::Table;
 use minicbor::{Decode, Encode};
 
+use super::columns::Columns;
 use super::keys::{self, DOCUMENT_BYTES};
 
 const HAS_NOTHING: u8 = 0;
@@ -151,20 +152,25 @@ struct SnapshotRecord {
     upto: Lsn,
     #[cbor(n(1), with = "minicbor::bytes")]
     bytes: Vec<u8>,
+    /// As the first stores have it; later ones have columns.
     #[n(2)]
-    table: Table,
+    table: Option<Table>,
+    #[n(3)]
+    columns: Option<Columns>,
 }
 
 /// A snapshot to bytes, appended.
 pub fn encode_snapshot(row: &SnapshotRow, bytes: &mut Vec<u8>) {
-    let record = SnapshotRecord { upto: row.upto, bytes: row.bytes.to_vec(), table: row.table.clone() };
+    let columns = Some(Columns::of(&row.table));
+    let record = SnapshotRecord { upto: row.upto, bytes: row.bytes.to_vec(), table: None, columns };
     codec::encode_into(&record, bytes);
 }
 
 /// And from bytes.
 #[must_use]
 pub fn decode_snapshot(bytes: &[u8]) -> Option<SnapshotRow> {
-    let SnapshotRecord { upto, bytes, table } = codec::decode_value(bytes)?;
+    let SnapshotRecord { upto, bytes, table, columns } = codec::decode_value(bytes)?;
+    let table = columns.map_or(table, Columns::table)?;
     Some(SnapshotRow { upto, bytes: bytes.into(), table })
 }
 
