@@ -3,6 +3,7 @@
 //! Every figure is a ratio to a floor of the same run, interleaved over several rounds; a run counts only if every
 //! device ended with the same messages. Build the program first: `cargo build --release -p lockstep-server`.
 
+mod capacity;
 mod commit;
 mod corpus;
 mod depth;
@@ -76,6 +77,8 @@ enum Bench {
     Start(start::Start),
     /// Bytes a message on disk, against JSON lines under zstd, and on the wire
     Size(size::Size),
+    /// The highest rate at which every device gets every message within 200 ms
+    Capacity(capacity::Capacity),
 }
 
 /// Servers that the benches start.
@@ -100,6 +103,7 @@ const ALL: &[&[&str]] = &[
     &["size"],
     &["idle"],
     &["stall"],
+    &["capacity"],
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -136,6 +140,7 @@ impl Bench {
             Self::Depth(bench) => &bench.common,
             Self::Start(bench) => &bench.common,
             Self::Size(bench) => &bench.common,
+            Self::Capacity(bench) => &bench.common,
             Self::Idle(bench) => &bench.common,
             Self::Stall(bench) => &bench.common,
         }
@@ -153,6 +158,7 @@ fn measure(bench: Bench) -> anyhow::Result<Report> {
             Bench::Depth(bench) => depth::measure(&bench).await,
             Bench::Start(bench) => start::measure(&bench).await,
             Bench::Size(bench) => size::measure(&bench).await,
+            Bench::Capacity(bench) => capacity::measure(&bench).await,
             Bench::Idle(bench) => idle::measure(&bench).await,
             Bench::Stall(bench) => stall::measure(&bench).await,
         }
