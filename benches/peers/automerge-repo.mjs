@@ -1,10 +1,11 @@
 // automerge-repo: a hub with WebSocket and nodefs, four repos, one document with a list of messages.
 //
-// With `--undelayed` both of its delays are 0: `saveDebounceRate` is an option, `syncDebounceRate` is a constant of the
+// With `--burst` the writer never yields between two changes. With `--undelayed` both of its delays are 0: `saveDebounceRate` is an option, `syncDebounceRate` is a constant of the
 // class DocSynchronizer, which is changed as the module is loaded.
 import { register } from 'node:module'
 import { driver, folder, messages, bodies, READERS, freePort, serve, breathe, finish, version } from './peer.mjs'
 
+const burst = process.argv.includes('--burst')
 const undelayed = process.argv.includes('--undelayed')
 if (undelayed) {
   const hooks = `export async function load(url, context, next) {
@@ -46,7 +47,7 @@ if (process.argv[4] === 'serve') {
   const begun = performance.now()
   for (const body of bodies) {
     writer.change(doc => doc.messages.push(new ImmutableString(body)))
-    await breathe()
+    if (!burst) await breathe()
   }
   await Promise.all(arrived)
   const seconds = (performance.now() - begun) / 1000
@@ -54,6 +55,7 @@ if (process.argv[4] === 'serve') {
   finish(seconds, contents, ['@automerge/automerge-repo', '@automerge/automerge'].map(version), [
     'memory ack: the hub writes files without fsync, some time after it has sent on; clients keep nothing on disk',
     'one document holds all messages, as immutable strings; changes within the delay travel as one sync message',
+    ...(burst ? ['the writer never yields between two changes, so that they travel as one batch'] : []),
     undelayed ? 'syncDebounceRate and saveDebounceRate 0; the first has no option and is changed in the source' : 'its default delays of 100 ms',
   ])
 }
