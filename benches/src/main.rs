@@ -10,6 +10,7 @@ mod floor;
 mod latency;
 mod load;
 mod machine;
+mod peers;
 mod report;
 mod stage;
 
@@ -57,6 +58,8 @@ enum Bench {
     Latency(latency::Latency),
     /// Deliveries to 100 devices a CPU second, against a loop that writes ready frames, and a naive broadcast
     Fanout(fanout::Fanout),
+    /// Appends of one writer until they stand on four devices, against servers that people use for the same
+    Peers(peers::Peers),
 }
 
 /// Servers that the benches start.
@@ -70,8 +73,13 @@ enum Floor {
 }
 
 /// What `report` runs.
-const ALL: &[&[&str]] =
-    &[&["latency", "--devices", "4"], &["latency", "--devices", "10"], &["latency", "--devices", "100"], &["fanout"]];
+const ALL: &[&[&str]] = &[
+    &["latency", "--devices", "4"],
+    &["latency", "--devices", "10"],
+    &["latency", "--devices", "100"],
+    &["fanout"],
+    &["peers"],
+];
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().verb {
@@ -103,6 +111,7 @@ impl Bench {
         match self {
             Self::Latency(bench) => &bench.common,
             Self::Fanout(bench) => &bench.common,
+            Self::Peers(bench) => &bench.common,
         }
     }
 }
@@ -114,6 +123,7 @@ fn measure(bench: Bench) -> anyhow::Result<Report> {
         match bench {
             Bench::Latency(bench) => latency::measure(&bench).await,
             Bench::Fanout(bench) => fanout::measure(&bench).await,
+            Bench::Peers(bench) => peers::measure(&bench).await,
         }
     })
 }

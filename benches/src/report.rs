@@ -99,6 +99,14 @@ impl Rounds {
         self.ratio.entry(figure).or_default().push(ours / floor);
     }
 
+    /// A figure of one round and a peer's in the same round, where less is better: the ratio is how many times ours is
+    /// better.
+    pub(crate) fn peer(&mut self, figure: &'static str, ours: f64, peer: f64) {
+        self.alone(figure, ours);
+        self.floor.entry(figure).or_default().push(peer);
+        self.ratio.entry(figure).or_default().push(peer / ours);
+    }
+
     /// The report; `goals` are of ratios where there is one.
     pub(crate) fn report(
         self,
