@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt};
-use lockstep_client::{Device, MessageState, View};
+use lockstep_client::{ConversationList, Device, MessageState, View};
 use lockstep_protocol::directory::Role;
 use lockstep_protocol::fact::Fact;
 use lockstep_protocol::frame::HubFrame;
-use lockstep_protocol::id::ConversationId;
+use lockstep_protocol::id::{ConversationId, Lsn};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -127,11 +127,16 @@ pub(crate) async fn measure(peers: &Peers) -> anyhow::Result<Report> {
             None => left.push(peer),
         }
     }
+    copy_drivers(&folder)?;
     let mut told = BTreeSet::new();
     for round in 0..rounds {
-        let ours = sdk_round(&bodies).await?;
+        let ours = sdk_round(&bodies, Screens::Closed).await?;
         gathered.against("seconds_relay", ours, tokio::task::block_in_place(|| relay_round(&bodies))?);
         gathered.alone("seconds_without_client_library", protocol_round(&bodies).await?);
+        match sdk_round(&bodies, Screens::Open).await {
+            Ok(seconds) => gathered.alone("seconds_with_open_views", seconds),
+            Err(error) => notes.push(format!("with open views: failed in round {round}: {error:#}")),
+        }
         let mut again = Vec::new();
         for peer in left {
             eprintln!("  round {round}: {}", peer.name);
@@ -180,8 +185,17 @@ pub(crate) async fn measure(peers: &Peers) -> anyhow::Result<Report> {
     Ok(notes.into_iter().fold(report, Report::note))
 }
 
-/// One round of ours: four devices with their stores and an open view each.
-async fn sdk_round(bodies: &[String]) -> anyhow::Result<f64> {
+/// What the four devices of ours do while they take the messages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Screens {
+    /// Each shows the conversation, live.
+    Open,
+    /// They only keep it.
+    Closed,
+}
+
+/// One round of ours: four devices with stores of their own.
+async fn sdk_round(bodies: &[String], screens: Screens) -> anyhow::Result<f64> {
     let mut stage = Stage::new(&[]).await?;
     let conversation = stage.conversation().await?;
     let mut devices = Vec::new();
@@ -193,7 +207,9 @@ async fn sdk_round(bodies: &[String]) -> anyhow::Result<f64> {
     let mut views = Vec::new();
     for device in &devices {
         device.synced().await?;
-        views.push(device.open_conversation(conversation).await?);
+        if screens == Screens::Open {
+            views.push(device.open_conversation(conversation).await?);
+        }
     }
     let begun = Instant::now();
     let count = bodies.len();
@@ -202,12 +218,32 @@ async fn sdk_round(bodies: &[String]) -> anyhow::Result<f64> {
         .map(|view| tokio::spawn(async move { tokio::time::timeout(PATIENCE, settled(view, count)).await }))
         .collect();
     let writes = futures_util::stream::iter(bodies).map(|body| devices[0].note(conversation, body));
-    writes.buffered(WRITES_MAX).try_for_each(|_| std::future::ready(Ok(()))).await?;
+    let writes = writes.buffered(WRITES_MAX).try_for_each(|_| std::future::ready(Ok(())));
+    // A write that tokio made yield would be overtaken by the next ones.
+    tokio::task::unconstrained(writes).await?;
     let mut views = Vec::new();
-    for task in tasks {
-        views.push(task.await?.context("a message did not arrive")??);
+    if screens == Screens::Open {
+        for task in tasks {
+            views.push(task.await?.context("a message did not arrive")??);
+        }
+    } else {
+        devices[0].synced().await?;
+        let newest = devices[0].conversation(conversation).await?.newest;
+        for device in &devices {
+            let held = tokio::time::timeout(PATIENCE, holds(device, conversation, newest)).await;
+            held.context("a message did not arrive")??;
+        }
     }
     let seconds = begun.elapsed().as_secs_f64();
+    if screens == Screens::Closed {
+        for device in &devices {
+            let view = device.open_conversation(conversation).await?;
+            while device.has_older(conversation).await? {
+                device.show_older(conversation).await?;
+            }
+            views.push(tokio::time::timeout(PATIENCE, settled(view, count)).await.context("a message is missing")??);
+        }
+    }
     for view in views {
         let equal = view.messages().iter().map(|message| &message.body).eq(bodies);
         anyhow::ensure!(equal, "a device shows something else than was written");
@@ -227,6 +263,17 @@ async fn settled(mut view: View, count: usize) -> anyhow::Result<View> {
     })
     .await?;
     Ok(view)
+}
+
+/// Waits until a device holds a conversation up to an entry.
+async fn holds(device: &Device, conversation: ConversationId, newest: Lsn) -> anyhow::Result<()> {
+    let mut list = device.watch_conversations();
+    let held = |list: &ConversationList| list.iter().any(|row| row.id == conversation && row.newest >= newest);
+    let mut now = list.current();
+    while !held(&now) {
+        now = list.changed().await.context("the device was closed")?;
+    }
+    Ok(())
 }
 
 /// One round of our hub with devices that speak the protocol and keep nothing; each message is a push of its own.
@@ -331,6 +378,21 @@ fn install_folder(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache"))).context("HOME is not set")?;
     Ok(cache.join("lockstep/peers"))
+}
+
+/// Puts the drivers beside the packages that they import; there are none if nothing is installed.
+fn copy_drivers(folder: &Path) -> anyhow::Result<()> {
+    if folder.exists() {
+        for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/peers"))? {
+            let file = file?.path();
+            if let (Some("mjs"), Some(name)) =
+                (file.extension().and_then(|extension| extension.to_str()), file.file_name())
+            {
+                std::fs::copy(&file, folder.join(name))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Why a peer cannot be measured, if it cannot: `install` leaves a file for each that it tried.
