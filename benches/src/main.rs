@@ -15,6 +15,7 @@ mod latency;
 mod live;
 mod load;
 mod machine;
+mod peers;
 mod report;
 mod size;
 mod stage;
@@ -47,12 +48,22 @@ pub(crate) struct Common {
     json: bool,
 }
 
+/// What `report` is to measure.
+#[derive(Args)]
+struct Selection {
+    /// Benches; none for all
+    names: Vec<String>,
+    /// Few and short rounds
+    #[arg(long)]
+    quick: bool,
+}
+
 #[derive(Subcommand)]
 enum Verb {
     /// Prints every bench with what it measures
     List,
-    /// Runs every bench and writes benches/RESULTS.md
-    Report(Common),
+    /// Runs every bench, or those that are named, and writes benches/RESULTS.md
+    Report(Selection),
     #[command(flatten)]
     Bench(Bench),
     #[command(flatten)]
@@ -79,6 +90,8 @@ enum Bench {
     Size(size::Size),
     /// The highest rate at which every device gets every message within 200 ms
     Capacity(capacity::Capacity),
+    /// Appends of one writer until they stand on four devices, against servers that people use for the same
+    Peers(peers::Peers),
 }
 
 /// Servers that the benches start.
@@ -104,6 +117,7 @@ const ALL: &[&[&str]] = &[
     &["idle"],
     &["stall"],
     &["capacity"],
+    &["peers"],
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -115,7 +129,7 @@ fn main() -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Verb::Report(common) => report_all(&common),
+        Verb::Report(selection) => report_all(&selection),
         Verb::Floor(Floor::Relay(relay)) => floor::relay::run(&relay),
         Verb::Floor(Floor::Fanout(fanout)) => floor::fanout::run(&fanout),
         Verb::Bench(bench) => {
@@ -143,6 +157,7 @@ impl Bench {
             Self::Capacity(bench) => &bench.common,
             Self::Idle(bench) => &bench.common,
             Self::Stall(bench) => &bench.common,
+            Self::Peers(bench) => &bench.common,
         }
     }
 }
@@ -161,27 +176,42 @@ fn measure(bench: Bench) -> anyhow::Result<Report> {
             Bench::Capacity(bench) => capacity::measure(&bench).await,
             Bench::Idle(bench) => idle::measure(&bench).await,
             Bench::Stall(bench) => stall::measure(&bench).await,
+            Bench::Peers(bench) => peers::measure(&bench).await,
         }
     })
 }
 
-fn report_all(common: &Common) -> anyhow::Result<()> {
-    let mut text = format!("{}\n", report::head()?);
-    for arguments in ALL {
-        let mut line = vec!["lockstep-benches"];
-        line.extend_from_slice(arguments);
-        if common.quick {
-            line.push("--quick");
-        }
-        let Verb::Bench(bench) = Arguments::try_parse_from(line)?.verb else { unreachable!("every one is a bench") };
-        eprintln!("{}", arguments.join(" "));
-        let report = measure(bench)?;
-        eprint!("{report}");
-        text.push_str(&report.to_markdown());
-        text.push('\n');
-    }
+/// Measures those of [`ALL`] that are named, or all, and puts their parts into RESULTS.md; parts of others stay.
+fn report_all(selection: &Selection) -> anyhow::Result<()> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md");
-    std::fs::write(path, text)?;
+    let before = std::fs::read_to_string(path).unwrap_or_default();
+    let mut parts: Vec<(String, String)> = ALL.iter().map(|arguments| (arguments.join(" "), String::new())).collect();
+    for (title, part) in &mut parts {
+        let old = before.split("\n## ").skip(1).find(|old| old.lines().next() == Some(title));
+        *part = old.map_or_else(String::new, |old| format!("## {}\n", old.trim_end()));
+    }
+    let head = report::head()?;
+    for (at, arguments) in ALL.iter().enumerate() {
+        if !selection.names.is_empty() && !selection.names.iter().any(|name| name == arguments[0]) {
+            continue;
+        }
+        let quick = selection.quick.then_some("--quick");
+        let line = ["lockstep-benches"].into_iter().chain(arguments.iter().copied()).chain(quick);
+        let Verb::Bench(bench) = Arguments::try_parse_from(line)?.verb else { unreachable!("every one is a bench") };
+        match measure(bench) {
+            Ok(report) => {
+                eprint!("{report}");
+                parts[at].1 = report.to_markdown(&parts[at].0);
+            }
+            // The others are worth their time all the same.
+            Err(error) => {
+                eprintln!("{}: {error:#}", parts[at].0);
+                parts[at].1 = format!("## {}\n\nNot valid: {error:#}\n", parts[at].0);
+            }
+        }
+        let text = parts.iter().filter(|(_, part)| !part.is_empty()).map(|(_, part)| part.as_str());
+        std::fs::write(path, format!("{head}\n{}", text.collect::<Vec<_>>().join("\n")))?;
+    }
     println!("{path}");
     Ok(())
 }

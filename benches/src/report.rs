@@ -99,6 +99,14 @@ impl Rounds {
         self.ratio.entry(figure).or_default().push(ours / floor);
     }
 
+    /// A figure of one round and a peer's in the same round, where less is better: the ratio is how many times ours is
+    /// better.
+    pub(crate) fn peer(&mut self, figure: &'static str, ours: f64, peer: f64) {
+        self.alone(figure, ours);
+        self.floor.entry(figure).or_default().push(peer);
+        self.ratio.entry(figure).or_default().push(peer / ours);
+    }
+
     /// The report; `goals` are of ratios where there is one.
     pub(crate) fn report(
         self,
@@ -160,11 +168,11 @@ impl Report {
     }
 
     /// The report as a part of a Markdown file.
-    pub(crate) fn to_markdown(&self) -> String {
+    pub(crate) fn to_markdown(&self, title: &str) -> String {
         let against = self.against.unwrap_or("–");
         let mut text = format!(
-            "## {}\n\n`{}`\n\n| figure | ours | {against} | ratio | goal |\n|---|---|---|---|---|\n",
-            self.name, self.settings
+            "## {title}\n\n`{}`\n\n| figure | ours | {against} | ratio | goal |\n|---|---|---|---|---|\n",
+            self.settings
         );
         for [figure, ours, floor, ratio, goal] in self.rows() {
             text.push_str(&format!("| {figure} | {ours} | {floor} | {ratio} | {goal} |\n"));
