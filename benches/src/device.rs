@@ -1,5 +1,6 @@
 //! A device that speaks the protocol and keeps nothing: for load, without a device's own disk in the figure.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
@@ -13,7 +14,7 @@ use lockstep_protocol::entry::{Entry, EntryBody, PlacedFact};
 use lockstep_protocol::fact::{Direction, Fact, Message};
 use lockstep_protocol::frame::{Command, DeviceFrame, Enrol, HubFrame, Outcome, Push, PushedFact};
 use lockstep_protocol::id::{
-    ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, MemberId, MessageId, Nonce, PublicKey,
+    ActorId, ChangeHash, ConversationId, DeviceId, DocumentId, DocumentKind, MemberId, MessageId, Nonce, PublicKey,
 };
 use lockstep_protocol::limits;
 use lockstep_protocol::link::Link;
@@ -54,6 +55,8 @@ pub(crate) struct Thread {
     chain: Chain,
     /// Messages written so far.
     pub(crate) written: u32,
+    /// The newest change of each segment, which is its document's only head.
+    pub(crate) heads: BTreeMap<DocumentId, ChangeHash>,
 }
 
 struct Chain {
@@ -131,7 +134,8 @@ impl Thread {
 impl Author {
     /// Begins to write into a conversation that is empty.
     pub(crate) fn thread(&self, conversation: ConversationId) -> anyhow::Result<Thread> {
-        Ok(Thread { conversation, chain: self.chain(DocumentId::segment(conversation, 0))?, written: 0 })
+        let chain = self.chain(DocumentId::segment(conversation, 0))?;
+        Ok(Thread { conversation, chain, written: 0, heads: BTreeMap::new() })
     }
 
     fn chain(&self, document: DocumentId) -> anyhow::Result<Chain> {
@@ -164,6 +168,7 @@ impl Author {
                 chain.head = change::derive(&chain.actor, &chain.head, &fact);
                 facts.push(PushedFact { hash: chain.head.hash.prefix(), fact });
             }
+            thread.heads.insert(chain.document, chain.head.hash);
             let nonce = (first == 1).then_some(chain.nonce);
             let push = Push { tag, document: chain.document, actor: chain.actor, nonce, seq: first, facts };
             self.send(&DeviceFrame::Push(push)).await?;

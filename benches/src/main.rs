@@ -3,14 +3,21 @@
 //! Every figure is a ratio to a floor of the same run, interleaved over several rounds; a run counts only if every
 //! device ended with the same messages. Build the program first: `cargo build --release -p lockstep-server`.
 
+mod bootstrap;
+mod catchup;
 mod corpus;
+mod depth_device;
 mod device;
 mod fanout;
 mod floor;
 mod latency;
+mod live;
 mod load;
 mod machine;
+mod million;
+mod proxy;
 mod report;
+mod sdk;
 mod stage;
 
 use std::time::Duration;
@@ -57,6 +64,14 @@ enum Bench {
     Latency(latency::Latency),
     /// Deliveries to 100 devices a CPU second, against a loop that writes ready frames, and a naive broadcast
     Fanout(fanout::Fanout),
+    /// What a live message costs a device, with 100k messages in its conversation against 1k
+    DepthDevice(depth_device::DepthDevice),
+    /// A device catches up with 100k messages, against reading, sending and opening the same ones
+    Catchup(catchup::Catchup),
+    /// A new device behind a slow line until the newest chats can be read
+    Bootstrap(bootstrap::Bootstrap),
+    /// A device with a million messages of history: opening a conversation, memory, applying a live message
+    Device(million::Million),
 }
 
 /// Servers that the benches start.
@@ -67,11 +82,23 @@ enum Floor {
     Relay(floor::relay::Relay),
     #[command(hide = true, name = "fanout-floor")]
     Fanout(floor::fanout::Fanout),
+    #[command(hide = true)]
+    CatchupFloor(floor::catchup::CatchupFloor),
+    #[command(hide = true)]
+    Sdk(sdk::Sdk),
 }
 
 /// What `report` runs.
-const ALL: &[&[&str]] =
-    &[&["latency", "--devices", "4"], &["latency", "--devices", "10"], &["latency", "--devices", "100"], &["fanout"]];
+const ALL: &[&[&str]] = &[
+    &["latency", "--devices", "4"],
+    &["latency", "--devices", "10"],
+    &["latency", "--devices", "100"],
+    &["fanout"],
+    &["depth-device"],
+    &["catchup"],
+    &["bootstrap"],
+    &["device"],
+];
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().verb {
@@ -85,6 +112,8 @@ fn main() -> anyhow::Result<()> {
         Verb::Report(common) => report_all(&common),
         Verb::Floor(Floor::Relay(relay)) => floor::relay::run(&relay),
         Verb::Floor(Floor::Fanout(fanout)) => floor::fanout::run(&fanout),
+        Verb::Floor(Floor::CatchupFloor(catchup)) => floor::catchup::run(&catchup),
+        Verb::Floor(Floor::Sdk(sdk)) => sdk::run(&sdk),
         Verb::Bench(bench) => {
             let json = bench.common().json;
             let report = measure(bench)?;
@@ -103,6 +132,10 @@ impl Bench {
         match self {
             Self::Latency(bench) => &bench.common,
             Self::Fanout(bench) => &bench.common,
+            Self::DepthDevice(bench) => &bench.common,
+            Self::Catchup(bench) => &bench.common,
+            Self::Bootstrap(bench) => &bench.common,
+            Self::Device(bench) => &bench.common,
         }
     }
 }
@@ -114,6 +147,10 @@ fn measure(bench: Bench) -> anyhow::Result<Report> {
         match bench {
             Bench::Latency(bench) => latency::measure(&bench).await,
             Bench::Fanout(bench) => fanout::measure(&bench).await,
+            Bench::DepthDevice(bench) => depth_device::measure(&bench).await,
+            Bench::Catchup(bench) => catchup::measure(&bench).await,
+            Bench::Bootstrap(bench) => bootstrap::measure(&bench).await,
+            Bench::Device(bench) => million::measure(&bench).await,
         }
     })
 }

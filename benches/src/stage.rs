@@ -7,15 +7,16 @@ use anyhow::{Context, bail};
 use lockstep_e2e::{Hub, raw};
 use lockstep_protocol::directory::{Conversation, Member, Role};
 use lockstep_protocol::frame::{Command, HubFrame, Outcome};
-use lockstep_protocol::id::{ConversationId, MemberId};
+use lockstep_protocol::id::{ChangeHash, ConversationId, DocumentId, MemberId};
 use lockstep_protocol::limits;
 use lockstep_protocol::link::Link;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::corpus::Corpus;
-use crate::device::{Device, placed};
+use crate::device::{Device, Thread, placed};
 use crate::machine::{self, SERVER_CORE};
+use crate::sdk::Heads;
 
 /// A hub and its owner's first device.
 pub(crate) struct Stage {
@@ -27,6 +28,8 @@ pub(crate) struct Stage {
     devices: usize,
     members: u32,
     conversations: u64,
+    /// The head of every segment that [`Stage::history`] wrote.
+    pub(crate) heads: BTreeMap<DocumentId, ChangeHash>,
 }
 
 /// A hub with nobody but the devices that a bench holds.
@@ -50,7 +53,7 @@ impl Stage {
         machine::pin(hub.process_id(), SERVER_CORE)?;
         let link: Link = hub.json(&["pair", "1"])["link"].as_str().context("a link")?.parse()?;
         let owner = Device::enrol(&link).await?;
-        Ok(Self { hub, owner, folder, link, devices: 1, members: 1, conversations: 0 })
+        Ok(Self { hub, owner, folder, link, devices: 1, members: 1, conversations: 0, heads: BTreeMap::new() })
     }
 
     /// The owner's device goes; devices and conversations stay.
@@ -106,27 +109,48 @@ impl Stage {
         messages: usize,
         corpus: &mut Corpus,
     ) -> anyhow::Result<u64> {
-        /// Facts that may be unacknowledged: the disk always has work.
-        const IN_FLIGHT_MAX: usize = 4_096;
-        let (mut in_flight, mut bytes) = (0, 0);
+        let mut bytes = 0;
         for conversation in conversations {
             let mut thread = self.owner.author.thread(*conversation)?;
-            let mut left = messages;
-            while left > 0 {
-                let bodies: Vec<String> = (0..left.min(128)).map(|_| corpus.body()).collect();
-                bytes += bodies.iter().map(|body| body.len() as u64).sum::<u64>();
-                left -= bodies.len();
-                in_flight += bodies.len();
-                self.owner.author.notes(&mut thread, bodies).await?;
-                while in_flight > IN_FLIGHT_MAX {
-                    in_flight -= self.owner.acknowledged_some().await?;
-                }
+            let body = || {
+                let body = corpus.body();
+                bytes += body.len() as u64;
+                body
+            };
+            self.write(&mut thread, messages, body).await?;
+            self.heads.append(&mut thread.heads);
+        }
+        Ok(bytes)
+    }
+
+    /// Writes messages into one conversation as fast as the hub takes them.
+    pub(crate) async fn write(
+        &mut self,
+        thread: &mut Thread,
+        messages: usize,
+        mut body: impl FnMut() -> String,
+    ) -> anyhow::Result<()> {
+        /// Facts that may be unacknowledged: the disk always has work.
+        const IN_FLIGHT_MAX: usize = 4_096;
+        let (mut left, mut in_flight) = (messages, 0);
+        while left > 0 {
+            let bodies: Vec<String> = (0..left.min(128)).map(|_| body()).collect();
+            left -= bodies.len();
+            in_flight += bodies.len();
+            self.owner.author.notes(thread, bodies).await?;
+            while in_flight > IN_FLIGHT_MAX {
+                in_flight -= self.owner.acknowledged_some().await?;
             }
         }
         while in_flight > 0 {
             in_flight -= self.owner.acknowledged_some().await?;
         }
-        Ok(bytes)
+        Ok(())
+    }
+
+    /// What a device that holds the whole history has.
+    pub(crate) fn expected(&self) -> Heads {
+        crate::sdk::expected(&self.heads)
     }
 
     /// CPU time that the hub has used.
