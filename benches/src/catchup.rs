@@ -15,7 +15,7 @@ use lockstep_protocol::directory::Role;
 use lockstep_protocol::document::{self, ChainFact};
 use lockstep_protocol::entry::{Entry, EntryBody};
 use lockstep_protocol::frame::HubFrame;
-use lockstep_protocol::id::{DocumentId, DocumentKind};
+use lockstep_protocol::id::{DocumentId, DocumentKind, Lsn};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -66,7 +66,7 @@ pub(crate) async fn measure(catchup: &Catchup) -> anyhow::Result<Report> {
     let (file, reader) = (stage.folder().join("entries"), stage.device().await?.into_reader());
     let gathering = tokio::spawn(timeout(PATIENCE, gather(reader, file.clone(), messages)));
     stage.history(&conversations, each, &mut corpus).await?;
-    gathering.await?.context("the entries did not come")??;
+    let newest = gathering.await?.context("the entries did not come")??;
     let expected = stage.expected();
     let floor = Server::start(&["catchup-floor", "--file", &file.to_string_lossy()])?;
 
@@ -75,7 +75,7 @@ pub(crate) async fn measure(catchup: &Catchup) -> anyhow::Result<Report> {
         // Each round starts from the same folder.
         let copy = stage.folder().join(format!("round-{round}"));
         copy_folder(&home, &copy)?;
-        let (synced, built, cpu) = tokio::task::block_in_place(|| our_round(&copy, &expected))?;
+        let (synced, built, cpu) = tokio::task::block_in_place(|| our_round(&copy, newest, &expected))?;
         fs::remove_dir_all(&copy)?;
         let floor = tokio::task::block_in_place(|| floor_round(&floor, messages, &expected))?;
         // The first round warms up.
@@ -95,20 +95,21 @@ pub(crate) async fn measure(catchup: &Catchup) -> anyhow::Result<Report> {
     ))
 }
 
-/// Writes the entries with messages that come to a file, each after its length.
-async fn gather(mut reader: Reader, file: std::path::PathBuf, messages: usize) -> anyhow::Result<()> {
-    let (mut bytes, mut count) = (Vec::new(), 0);
+/// Writes the entries with messages that come to a file, each after its length; answers the newest.
+async fn gather(mut reader: Reader, file: std::path::PathBuf, messages: usize) -> anyhow::Result<Lsn> {
+    let (mut bytes, mut count, mut newest) = (Vec::new(), 0, Lsn::ZERO);
     while count < messages {
         let HubFrame::Entries(entries) = reader.next().await? else { continue };
         for entry in entries.entries {
-            if let Some(Entry { body: EntryBody::Fact(_), .. }) = Entry::from_bytes(&entry.0) {
+            if let Some(Entry { stamp, body: EntryBody::Fact(_) }) = Entry::from_bytes(&entry.0) {
                 bytes.extend_from_slice(&u32::try_from(entry.0.len())?.to_le_bytes());
                 bytes.extend_from_slice(&entry.0);
-                count += 1;
+                (count, newest) = (count + 1, stamp.lsn);
             }
         }
     }
-    Ok(fs::write(file, bytes)?)
+    fs::write(file, bytes)?;
+    Ok(newest)
 }
 
 fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
@@ -122,11 +123,11 @@ fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
 
 /// Milliseconds until the device holds everything, and until all its documents are built; CPU time until the former,
 /// microseconds.
-fn our_round(home: &Path, expected: &Heads) -> anyhow::Result<(f64, f64, f64)> {
+fn our_round(home: &Path, newest: Lsn, expected: &Heads) -> anyhow::Result<(f64, f64, f64)> {
     let mut device = SdkDevice::start(home)?;
     let before = device.usage()?.cpu_ns;
     device.open()?;
-    let synced = device.synced()?;
+    let synced = device.reached(newest)?;
     let cpu = (device.usage()?.cpu_ns - before) as f64 / 1000.0;
     let begin = Instant::now();
     let heads = device.heads()?;

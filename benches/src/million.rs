@@ -10,7 +10,7 @@ use crate::corpus::Corpus;
 use crate::live::Live;
 use crate::load::Load;
 use crate::report::{Bound, Report, Rounds};
-use crate::sdk::SdkDevice;
+use crate::sdk::{Heads, SdkDevice};
 use crate::stage::Stage;
 
 #[derive(Args)]
@@ -46,6 +46,8 @@ pub(crate) async fn measure(million: &Million) -> anyhow::Result<Report> {
     }
     let talk = conversations.pop().expect("one more than was counted");
     stage.history(&conversations, each, &mut corpus).await?;
+    let mut live = Live::begin(&stage, talk)?;
+    live.write(&mut stage, 50).await?;
     let home = stage.folder().join("device");
     let mut gathered = Rounds::default();
     let mib = |bytes: u64| bytes as f64 / (1024.0 * 1024.0);
@@ -60,7 +62,8 @@ pub(crate) async fn measure(million: &Million) -> anyhow::Result<Report> {
     device.close()?;
     let mut device = SdkDevice::start(&home)?;
     device.open()?;
-    ensure!(device.heads()? == stage.expected(), "the device holds something else than was written");
+    let expected: Heads = stage.expected().into_iter().chain(live.expected()).collect();
+    ensure!(device.heads()? == expected, "the device holds something else than was written");
     device.close()?;
 
     let mut device = SdkDevice::start(&home)?;
@@ -75,8 +78,6 @@ pub(crate) async fn measure(million: &Million) -> anyhow::Result<Report> {
         device.unview()?;
         resident = resident.max(device.usage()?.resident_bytes);
     }
-    let mut live = Live::begin(&stage, talk)?;
-    live.write(&mut stage, 50).await?;
     device.view(talk)?;
     let load = Load { messages: million.live, rate: million.rate };
     let round = live.round(&mut stage, &mut device, load).await?;

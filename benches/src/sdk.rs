@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use futures_util::future::try_join_all;
 use lockstep_client::{ConversationId, Device, Link, View, ViewEvent};
-use lockstep_protocol::id::{ChangeHash, DocumentId, DocumentKind};
+use lockstep_protocol::id::{ChangeHash, DocumentId, DocumentKind, Lsn};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,8 @@ enum Order {
     Open,
     /// Waits until it holds everything: milliseconds since it was to be enrolled or opened.
     Synced,
+    /// Waits until it has taken the entry with this LSN, durably: milliseconds since then.
+    Reached { lsn: u64 },
     /// Waits until so many newest chats show so many newest messages each: milliseconds since then.
     Readable { chats: usize, messages: usize },
     /// Opens a view: milliseconds until it was there, and messages that it shows.
@@ -111,6 +113,11 @@ impl SdkDevice {
         self.ask(&Order::Synced)
     }
 
+    /// Waits until it holds the message with this LSN, the newest; milliseconds since it was to be enrolled or opened.
+    pub(crate) fn reached(&mut self, lsn: Lsn) -> anyhow::Result<f64> {
+        self.ask(&Order::Reached { lsn: lsn.0 })
+    }
+
     /// Waits until so many newest chats show so many newest messages each; milliseconds since it was to be enrolled or
     /// opened.
     pub(crate) fn readable(&mut self, chats: usize, messages: usize) -> anyhow::Result<f64> {
@@ -147,11 +154,9 @@ impl SdkDevice {
         self.ask(&Order::Usage)
     }
 
-    /// Ends the device and its process; milliseconds.
+    /// Ends the device, and then its process; milliseconds.
     pub(crate) fn close(mut self) -> anyhow::Result<f64> {
-        let took = self.ask(&Order::Close)?;
-        self.process.wait()?;
-        Ok(took)
+        self.ask(&Order::Close)
     }
 
     fn ask<T: DeserializeOwned>(&mut self, order: &Order) -> anyhow::Result<T> {
@@ -214,6 +219,15 @@ impl Running {
                 serde_json::to_string(&millis(asked.elapsed()))
             }
             Order::Synced => {
+                self.device()?.synced().await?;
+                serde_json::to_string(&millis(self.begin.elapsed()))
+            }
+            Order::Reached { lsn } => {
+                let mut list = self.device()?.watch_conversations();
+                let mut known = list.current();
+                while known.first().is_none_or(|newest| newest.newest < Lsn(lsn)) {
+                    known = list.changed().await.context("the device was closed")?;
+                }
                 self.device()?.synced().await?;
                 serde_json::to_string(&millis(self.begin.elapsed()))
             }
