@@ -15,7 +15,7 @@ use crate::Common;
 use crate::corpus::Corpus;
 use crate::proxy::{Line, Proxy};
 use crate::report::{Bound, Report, Rounds};
-use crate::sdk::SdkDevice;
+use crate::sdk::{Readable, SdkDevice};
 use crate::stage::Stage;
 
 #[derive(Args)]
@@ -59,7 +59,10 @@ pub(crate) async fn measure(bootstrap: &Bootstrap) -> anyhow::Result<Report> {
         let [ours, floor] = [much.round(round, round == 0).await?, little.round(round, round == 0).await?];
         // The first round warms up.
         if round > 0 {
-            gathered.against("readable_ms", ours, floor);
+            gathered.against("readable_ms", ours.all, floor.all);
+            gathered.alone("enrolled_ms", ours.enrolled);
+            gathered.alone("listed_ms", ours.listed);
+            gathered.alone("first_chat_ms", ours.first);
         }
     }
     let settings = json!({ "messages": messages, "little": bootstrap.little, "chats": CHATS, "newest": NEWEST,
@@ -94,15 +97,15 @@ impl Side {
         Ok(Self { stage, proxy })
     }
 
-    /// Milliseconds until a new device can read the newest chats. If `whole`, it goes on until it holds everything,
+    /// When a new device can read the newest chats. If `whole`, it goes on until it holds everything,
     /// which must be what was written.
-    async fn round(&mut self, round: usize, whole: bool) -> anyhow::Result<f64> {
+    async fn round(&mut self, round: usize, whole: bool) -> anyhow::Result<Readable> {
         let link = self.stage.link(Role::Manager).await?;
         let link = Link { port: self.proxy.port, ..link };
         let home = self.stage.folder().join(format!("device-{round}"));
         let expected = whole.then(|| self.stage.expected());
         // The device's process is waited for by a thread: the proxy must go on.
-        let waiting = tokio::task::spawn_blocking(move || -> anyhow::Result<f64> {
+        let waiting = tokio::task::spawn_blocking(move || -> anyhow::Result<Readable> {
             let mut device = SdkDevice::start(&home)?;
             device.enrol(&link)?;
             let readable = device.readable(CHATS, NEWEST)?;

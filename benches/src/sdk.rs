@@ -36,7 +36,7 @@ enum Order {
     Synced,
     /// Waits until it has taken the entry with this LSN, durably: milliseconds since then.
     Reached { lsn: u64 },
-    /// Waits until so many newest chats show so many newest messages each: milliseconds since then.
+    /// Waits until so many newest chats show so many newest messages each: [`Readable`].
     Readable { chats: usize, messages: usize },
     /// Opens a view: milliseconds until it was there, and messages that it shows.
     View { conversation: [u8; 16] },
@@ -50,6 +50,19 @@ enum Order {
     Usage,
     /// Ends it: milliseconds.
     Close,
+}
+
+/// When a new device could show what, milliseconds since it was to be enrolled.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Readable {
+    /// The hub let it in.
+    pub(crate) enrolled: f64,
+    /// The list of chats.
+    pub(crate) listed: f64,
+    /// The newest messages of the first chat.
+    pub(crate) first: f64,
+    /// Those of all.
+    pub(crate) all: f64,
 }
 
 /// What a device's process takes.
@@ -118,9 +131,8 @@ impl SdkDevice {
         self.ask(&Order::Reached { lsn: lsn.0 })
     }
 
-    /// Waits until so many newest chats show so many newest messages each; milliseconds since it was to be enrolled or
-    /// opened.
-    pub(crate) fn readable(&mut self, chats: usize, messages: usize) -> anyhow::Result<f64> {
+    /// Waits until so many newest chats show so many newest messages each.
+    pub(crate) fn readable(&mut self, chats: usize, messages: usize) -> anyhow::Result<Readable> {
         self.ask(&Order::Readable { chats, messages })
     }
 
@@ -232,8 +244,9 @@ impl Running {
                 serde_json::to_string(&millis(self.begin.elapsed()))
             }
             Order::Readable { chats, messages } => {
-                readable(self.device()?, chats, messages).await?;
-                serde_json::to_string(&millis(self.begin.elapsed()))
+                let enrolled = millis(asked.duration_since(self.begin));
+                let readable = readable(self.device()?, self.begin, chats, messages).await?;
+                serde_json::to_string(&Readable { enrolled, ..readable })
             }
             Order::View { conversation } => {
                 let view = self.device()?.open_conversation(ConversationId(conversation)).await?;
@@ -268,14 +281,20 @@ impl Running {
 }
 
 /// Opens the newest chats at once, as a list of chats with previews does, and waits until each shows enough.
-async fn readable(device: &Device, chats: usize, messages: usize) -> anyhow::Result<()> {
+async fn readable(device: &Device, begin: Instant, chats: usize, messages: usize) -> anyhow::Result<Readable> {
     let mut list = device.watch_conversations();
     let mut newest = list.current();
     while newest.len() < chats {
         newest = list.changed().await.context("the device was closed")?;
     }
-    try_join_all(newest[..chats].iter().map(|chat| newest_messages(device, chat.id, messages))).await?;
-    Ok(())
+    let listed = millis(begin.elapsed());
+    let each = newest[..chats].iter().map(async |chat| {
+        newest_messages(device, chat.id, messages).await?;
+        anyhow::Ok(millis(begin.elapsed()))
+    });
+    let readable = try_join_all(each).await?;
+    let over = |fold: fn(f64, f64) -> f64| readable.iter().copied().reduce(fold).context("a chat");
+    Ok(Readable { enrolled: 0.0, listed, first: over(f64::min)?, all: over(f64::max)? })
 }
 
 async fn newest_messages(device: &Device, chat: ConversationId, messages: usize) -> anyhow::Result<()> {

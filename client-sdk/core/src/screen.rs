@@ -58,6 +58,11 @@ impl Screen {
     pub(crate) fn is_open(&self, conversation: ConversationId) -> bool {
         self.views.contains_key(&conversation)
     }
+
+    /// The oldest segment that an open view shows.
+    pub(crate) fn oldest(&self, conversation: ConversationId) -> Option<u32> {
+        self.views.get(&conversation).map(|view| view.oldest)
+    }
 }
 
 impl Device {
