@@ -106,7 +106,7 @@ impl Side {
         let expected = whole.then(|| self.stage.expected());
         // The device's process is waited for by a thread: the proxy must go on.
         let waiting = tokio::task::spawn_blocking(move || -> anyhow::Result<Readable> {
-            let mut device = SdkDevice::start(&home)?;
+            let mut device = SdkDevice::start_anywhere(&home)?;
             device.enrol(&link)?;
             let readable = device.readable(CHATS, NEWEST)?;
             if let Some(expected) = expected {

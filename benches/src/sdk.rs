@@ -100,12 +100,19 @@ pub(crate) struct SdkDevice {
 }
 
 impl SdkDevice {
-    /// Starts the process; the device is still to be enrolled or opened.
+    /// Starts the process on the core for load; the device is still to be enrolled or opened.
     pub(crate) fn start(home: &Path) -> anyhow::Result<Self> {
+        let device = Self::start_anywhere(home)?;
+        machine::pin(device.process.id(), LOAD_CORE)?;
+        Ok(device)
+    }
+
+    /// Starts the process on whatever core is free.
+    pub(crate) fn start_anywhere(home: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("sdk").arg("--home").arg(home).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn()?;
-        machine::pin(process.id(), LOAD_CORE)?;
+        machine::unpin(process.id())?;
         let orders = process.stdin.take().context("a pipe")?;
         let answers = BufReader::new(process.stdout.take().context("a pipe")?);
         Ok(Self { process, orders, answers })

@@ -132,10 +132,13 @@ impl Device {
                 self.ask(conversation, before, grant, Some(document));
             }
         }
+        // Mostly so: then nothing is sorted.
+        let no_past = self.fetches.len() >= PAST_FETCHES_MAX;
         let mut waiting: Vec<_> = self
             .backfills
             .values()
             .filter(|row| !busy.contains(&row.conversation))
+            .filter(|row| !no_past || self.urgency(row) != Urgency::Past)
             .filter(|row| !self.pauses.waits(&Waiter::Fetch(row.conversation), self.now.mono_ms))
             .map(|row| {
                 let newest = self.conversations.get(&row.conversation).map_or(Lsn::ZERO, |known| known.newest);
