@@ -1,8 +1,11 @@
 //! `device`: a device that holds a long history of many conversations.
 
+use std::path::Path;
+
 use anyhow::ensure;
 use clap::Args;
 use lockstep_protocol::directory::Role;
+use lockstep_protocol::link::Link;
 use serde_json::json;
 
 use crate::Common;
@@ -10,7 +13,7 @@ use crate::corpus::Corpus;
 use crate::live::Live;
 use crate::load::Load;
 use crate::report::{Bound, Report, Rounds};
-use crate::sdk::{Heads, SdkDevice};
+use crate::sdk::{Heads, SdkDevice, Usage};
 use crate::stage::Stage;
 
 #[derive(Args)]
@@ -53,18 +56,13 @@ pub(crate) async fn measure(million: &Million) -> anyhow::Result<Report> {
     let mib = |bytes: u64| bytes as f64 / (1024.0 * 1024.0);
 
     // The process that fetches the history is not the one that is measured.
-    let mut device = SdkDevice::start(&home)?;
-    device.enrol(&stage.link(Role::Manager).await?)?;
-    gathered.alone("sync_messages_per_s", messages as f64 / device.synced()? * 1000.0);
-    let usage = device.usage()?;
+    let link = stage.link(Role::Manager).await?;
+    let expected: Heads = stage.expected().into_iter().chain(live.expected()).collect();
+    let folder = home.clone();
+    let (synced_ms, usage) = stage.meanwhile(move || fetch(&folder, &link, &expected)).await?;
+    gathered.alone("sync_messages_per_s", messages as f64 / synced_ms * 1000.0);
     gathered.alone("sync_cpu_us_a_message", usage.cpu_ns as f64 / 1000.0 / messages as f64);
     gathered.alone("sync_peak_mib", mib(usage.peak_bytes));
-    device.close()?;
-    let mut device = SdkDevice::start(&home)?;
-    device.open()?;
-    let expected: Heads = stage.expected().into_iter().chain(live.expected()).collect();
-    ensure!(device.heads()? == expected, "the device holds something else than was written");
-    device.close()?;
 
     let mut device = SdkDevice::start(&home)?;
     gathered.alone("start_ms", device.open()?);
@@ -97,4 +95,19 @@ pub(crate) async fn measure(million: &Million) -> anyhow::Result<Report> {
         "apply_cpu_ms is all CPU time of the process a live message: TLS, decoding, rules, view, Automerge, and the \
          store's transaction with its sync. live_ms runs from when a message was to leave its author to the view's event.",
     ))
+}
+
+/// A new device fetches everything: milliseconds until then, and what its process took. What it holds is looked at by
+/// another process.
+fn fetch(home: &Path, link: &Link, expected: &Heads) -> anyhow::Result<(f64, Usage)> {
+    let mut device = SdkDevice::start(home)?;
+    device.enrol(link)?;
+    let synced_ms = device.synced()?;
+    let usage = device.usage()?;
+    device.close()?;
+    let mut device = SdkDevice::start(home)?;
+    device.open()?;
+    ensure!(device.heads()? == *expected, "the device holds something else than was written");
+    device.close()?;
+    Ok((synced_ms, usage))
 }

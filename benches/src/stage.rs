@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use lockstep_e2e::{Hub, raw};
 use lockstep_protocol::directory::{Conversation, Member, Role};
-use lockstep_protocol::frame::{Command, HubFrame, Outcome};
+use lockstep_protocol::frame::{Command, DeviceFrame, HubFrame, Outcome};
 use lockstep_protocol::id::{ChangeHash, ConversationId, DocumentId, MemberId};
 use lockstep_protocol::limits;
 use lockstep_protocol::link::Link;
@@ -17,6 +17,9 @@ use crate::corpus::Corpus;
 use crate::device::{Device, Thread, placed};
 use crate::machine::{self, SERVER_CORE};
 use crate::sdk::Heads;
+
+/// A hub closes a session that is silent for longer than some of these.
+const PING_EVERY: Duration = Duration::from_secs(10);
 
 /// A hub and its owner's first device.
 pub(crate) struct Stage {
@@ -151,6 +154,20 @@ impl Stage {
     /// What a device that holds the whole history has.
     pub(crate) fn expected(&self) -> Heads {
         crate::sdk::expected(&self.heads)
+    }
+
+    /// Waits for work that blocks, while the owner's device keeps its session alive.
+    pub(crate) async fn meanwhile<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let mut work = tokio::task::spawn_blocking(work);
+        loop {
+            match tokio::time::timeout(PING_EVERY, &mut work).await {
+                Ok(done) => return done?,
+                Err(_) => self.owner.author.send(&DeviceFrame::Ping {}).await?,
+            }
+        }
     }
 
     /// CPU time that the hub has used.
