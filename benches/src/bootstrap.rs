@@ -3,13 +3,14 @@
 //! TCP, TLS, WebSocket, enrolment, catalogue and the first documents are all in it. Held against the same with little
 //! history: in both the newest chats end in the same way, behind them lies more or less.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use clap::Args;
 use lockstep_protocol::directory::Role;
 use lockstep_protocol::limits::SEGMENT_OPEN_MESSAGES;
 use lockstep_protocol::link::Link;
 use serde_json::json;
-use std::time::Duration;
 
 use crate::Common;
 use crate::corpus::Corpus;
@@ -56,7 +57,7 @@ pub(crate) async fn measure(bootstrap: &Bootstrap) -> anyhow::Result<Report> {
     let mut little = Side::new(bootstrap.little, line).await?;
     let mut gathered = Rounds::default();
     for round in 0..=rounds {
-        let [ours, floor] = [much.round(round, round == 0).await?, little.round(round, round == 0).await?];
+        let [ours, floor] = [much.round(round, false).await?, little.round(round, false).await?];
         // The first round warms up.
         if round > 0 {
             gathered.against("readable_ms", ours.all, floor.all);
@@ -65,6 +66,9 @@ pub(crate) async fn measure(bootstrap: &Bootstrap) -> anyhow::Result<Report> {
             gathered.alone("first_chat_ms", ours.first);
         }
     }
+    // The shorter one first: no owner is silent for long before it is needed.
+    little.round(rounds + 1, true).await?;
+    much.round(rounds + 1, true).await?;
     let settings = json!({ "messages": messages, "little": bootstrap.little, "chats": CHATS, "newest": NEWEST,
         "round_trip_ms": bootstrap.round_trip, "line_mbit_s": bootstrap.line, "rounds": rounds });
     let report = gathered.report("bootstrap", Some("little history"), settings, &[("readable_ms", Bound::AtMost(1.1))]);
@@ -97,15 +101,15 @@ impl Side {
         Ok(Self { stage, proxy })
     }
 
-    /// When a new device can read the newest chats. If `whole`, it goes on until it holds everything,
-    /// which must be what was written.
+    /// When a new device can read the newest chats. If `whole`, it goes on until it holds everything, which must be
+    /// what was written.
     async fn round(&mut self, round: usize, whole: bool) -> anyhow::Result<Readable> {
         let link = self.stage.link(Role::Manager).await?;
         let link = Link { port: self.proxy.port, ..link };
         let home = self.stage.folder().join(format!("device-{round}"));
         let expected = whole.then(|| self.stage.expected());
-        // The device's process is waited for by a thread: the proxy must go on.
-        let waiting = tokio::task::spawn_blocking(move || -> anyhow::Result<Readable> {
+        // The proxy goes on meanwhile.
+        let waiting = move || {
             let mut device = SdkDevice::start_anywhere(&home)?;
             device.enrol(&link)?;
             let readable = device.readable(CHATS, NEWEST)?;
@@ -114,7 +118,7 @@ impl Side {
                 ensure!(device.heads()? == expected, "the device holds something else than was written");
             }
             Ok(readable)
-        });
-        waiting.await?
+        };
+        self.stage.meanwhile(waiting).await
     }
 }
