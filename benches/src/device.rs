@@ -1,5 +1,6 @@
 //! A device that speaks the protocol and keeps nothing: for load, without a device's own disk in the figure.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
@@ -14,7 +15,8 @@ use lockstep_protocol::entry::{Entry, EntryBody, PlacedFact};
 use lockstep_protocol::fact::{Direction, Fact, Message};
 use lockstep_protocol::frame::{Command, DeviceFrame, Enrol, Hello, HubFrame, Outcome, Push, PushedFact};
 use lockstep_protocol::id::{
-    ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, MemberId, MessageId, Nonce, PinnedKeyHash, PublicKey,
+    ActorId, ChangeHash, ConversationId, DeviceId, DocumentId, DocumentKind, MemberId, MessageId, Nonce, PinnedKeyHash,
+    PublicKey,
 };
 use lockstep_protocol::limits;
 use lockstep_protocol::link::Link;
@@ -66,6 +68,8 @@ pub(crate) struct Thread {
     /// Ids are as an app makes them, so that what stores them cannot gain by their order. Else they tell author and
     /// number, see [`message_number`].
     pub(crate) random_ids: bool,
+    /// The newest change of each segment, which is its document's only head.
+    pub(crate) heads: BTreeMap<DocumentId, ChangeHash>,
 }
 
 struct Chain {
@@ -165,7 +169,7 @@ impl Author {
     /// Begins to write into a conversation that is empty.
     pub(crate) fn thread(&self, conversation: ConversationId) -> anyhow::Result<Thread> {
         let chain = self.chain(DocumentId::segment(conversation, 0))?;
-        Ok(Thread { conversation, chain, written: 0, random_ids: false })
+        Ok(Thread { conversation, chain, written: 0, random_ids: false, heads: BTreeMap::new() })
     }
 
     fn chain(&self, document: DocumentId) -> anyhow::Result<Chain> {
@@ -202,6 +206,7 @@ impl Author {
                 chain.head = change::derive(&chain.actor, &chain.head, &fact);
                 facts.push(PushedFact { hash: chain.head.hash.prefix(), fact });
             }
+            thread.heads.insert(chain.document, chain.head.hash);
             let nonce = (first == 1).then_some(chain.nonce);
             let push = Push { tag, document: chain.document, actor: chain.actor, nonce, seq: first, facts };
             self.send(&DeviceFrame::Push(push)).await?;
@@ -241,6 +246,15 @@ impl Reader {
                 _ => {}
             }
         }
+    }
+
+    /// Waits until so many facts are placed.
+    pub(crate) async fn all_acknowledged(&mut self, count: usize) -> anyhow::Result<()> {
+        let mut acknowledged = 0;
+        while acknowledged < count {
+            acknowledged += self.acknowledged().await?;
+        }
+        Ok(())
     }
 
     /// Waits for the hub's sign of life; what else comes meanwhile is dropped.

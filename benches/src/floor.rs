@@ -1,5 +1,6 @@
 //! What ours is held against: small servers that do one thing, each a process of this program.
 
+pub(crate) mod catchup;
 pub(crate) mod fanout;
 pub(crate) mod relay;
 

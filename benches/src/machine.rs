@@ -33,6 +33,15 @@ pub(crate) fn on_core(program: &Path, core: usize) -> anyhow::Result<Command> {
     Ok(command)
 }
 
+/// Lets a process run on every core: it inherits its parent's.
+pub(crate) fn unpin(process: u32) -> anyhow::Result<()> {
+    let last = std::fs::read_to_string("/sys/devices/system/cpu/online").context("the list of cores")?;
+    let done = Command::new("taskset").args(["-apc", last.trim(), &process.to_string()]).output();
+    let done = done.context("taskset (util-linux) is needed to keep servers and load apart")?;
+    anyhow::ensure!(done.status.success(), "taskset: {}", String::from_utf8_lossy(&done.stderr));
+    Ok(())
+}
+
 /// CPU time that a process's living threads have used, user and system.
 pub(crate) fn cpu_time(process: u32) -> anyhow::Result<Duration> {
     let mut total = Duration::ZERO;

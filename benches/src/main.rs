@@ -3,20 +3,27 @@
 //! Every figure is a ratio to a floor of the same run, interleaved over several rounds; a run counts only if every
 //! device ended with the same messages. Build the program first: `cargo build --release -p lockstep-server`.
 
+mod bootstrap;
 mod capacity;
+mod catchup;
 mod commit;
 mod corpus;
 mod depth;
+mod depth_device;
 mod device;
 mod fanout;
 mod floor;
 mod idle;
 mod latency;
 mod live;
+mod live_device;
 mod load;
 mod machine;
+mod million;
 mod peers;
+mod proxy;
 mod report;
+mod sdk;
 mod size;
 mod stage;
 mod stall;
@@ -92,6 +99,14 @@ enum Bench {
     Capacity(capacity::Capacity),
     /// Appends of one writer until they stand on four devices, against servers that people use for the same
     Peers(peers::Peers),
+    /// What a live message costs a device, with 100k messages in its conversation against 1k
+    DepthDevice(depth_device::DepthDevice),
+    /// A device catches up with 100k messages, against reading, sending and opening the same ones
+    Catchup(catchup::Catchup),
+    /// A new device behind a slow line until the newest chats can be read
+    Bootstrap(bootstrap::Bootstrap),
+    /// A device with a million messages of history: opening a conversation, memory, applying a live message
+    Device(million::Million),
 }
 
 /// Servers that the benches start.
@@ -102,6 +117,10 @@ enum Floor {
     Relay(floor::relay::Relay),
     #[command(hide = true, name = "fanout-floor")]
     Fanout(floor::fanout::Fanout),
+    #[command(hide = true)]
+    CatchupFloor(floor::catchup::CatchupFloor),
+    #[command(hide = true)]
+    Sdk(sdk::Sdk),
 }
 
 /// What `report` runs.
@@ -118,6 +137,10 @@ const ALL: &[&[&str]] = &[
     &["stall"],
     &["capacity"],
     &["peers"],
+    &["depth-device"],
+    &["catchup"],
+    &["bootstrap"],
+    &["device"],
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -132,6 +155,8 @@ fn main() -> anyhow::Result<()> {
         Verb::Report(selection) => report_all(&selection),
         Verb::Floor(Floor::Relay(relay)) => floor::relay::run(&relay),
         Verb::Floor(Floor::Fanout(fanout)) => floor::fanout::run(&fanout),
+        Verb::Floor(Floor::CatchupFloor(catchup)) => floor::catchup::run(&catchup),
+        Verb::Floor(Floor::Sdk(sdk)) => sdk::run(&sdk),
         Verb::Bench(bench) => {
             let json = bench.common().json;
             let report = measure(bench)?;
@@ -158,6 +183,10 @@ impl Bench {
             Self::Idle(bench) => &bench.common,
             Self::Stall(bench) => &bench.common,
             Self::Peers(bench) => &bench.common,
+            Self::DepthDevice(bench) => &bench.common,
+            Self::Catchup(bench) => &bench.common,
+            Self::Bootstrap(bench) => &bench.common,
+            Self::Device(bench) => &bench.common,
         }
     }
 }
@@ -177,6 +206,10 @@ fn measure(bench: Bench) -> anyhow::Result<Report> {
             Bench::Idle(bench) => idle::measure(&bench).await,
             Bench::Stall(bench) => stall::measure(&bench).await,
             Bench::Peers(bench) => peers::measure(&bench).await,
+            Bench::DepthDevice(bench) => depth_device::measure(&bench).await,
+            Bench::Catchup(bench) => catchup::measure(&bench).await,
+            Bench::Bootstrap(bench) => bootstrap::measure(&bench).await,
+            Bench::Device(bench) => million::measure(&bench).await,
         }
     })
 }

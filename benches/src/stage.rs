@@ -1,12 +1,13 @@
 //! The real hub as a process on a core of its own, with a team, devices and conversations.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use lockstep_e2e::{Hub, program, raw};
 use lockstep_protocol::directory::{Conversation, Member, Role};
-use lockstep_protocol::frame::{Command, Outcome};
-use lockstep_protocol::id::{ConversationId, MemberId};
+use lockstep_protocol::frame::{Command, DeviceFrame, Outcome};
+use lockstep_protocol::id::{ChangeHash, ConversationId, DocumentId, MemberId};
 use lockstep_protocol::limits;
 use lockstep_protocol::link::Link;
 use tempfile::TempDir;
@@ -15,6 +16,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::corpus::Corpus;
 use crate::device::{Device, Thread};
 use crate::machine::{self, SERVER_CORE};
+use crate::sdk::Heads;
+
+/// A hub closes a session that is silent for longer than some of these.
+const PING_EVERY: Duration = Duration::from_secs(10);
 
 /// Facts of a push of history: a third of a segment.
 const HISTORY_PUSH: usize = 128;
@@ -31,6 +36,8 @@ pub(crate) struct Stage {
     devices: usize,
     members: u32,
     conversations: u64,
+    /// The head of every segment that [`Stage::history`] wrote.
+    pub(crate) heads: BTreeMap<DocumentId, ChangeHash>,
 }
 
 /// A hub with nobody but the devices that a bench holds.
@@ -54,7 +61,7 @@ impl Stage {
         let hub = Hub::create_through(command, &folder.path().join("hub"), settings);
         let link: Link = hub.json(&["pair", "1"])["link"].as_str().context("a link")?.parse()?;
         let owner = Device::enrol(&link).await?;
-        Ok(Self { hub, owner, folder, link, devices: 1, members: 1, conversations: 0 })
+        Ok(Self { hub, owner, folder, link, devices: 1, members: 1, conversations: 0, heads: BTreeMap::new() })
     }
 
     /// The owner's device goes; devices and conversations stay.
@@ -128,30 +135,65 @@ impl Stage {
         messages: usize,
         corpus: &mut Corpus,
     ) -> anyhow::Result<(Vec<Thread>, u64)> {
-        let Device { author, reader, .. } = &mut self.owner;
-        let (mut in_flight, mut bytes) = (0, 0);
+        let mut bytes = 0;
         let mut threads = Vec::new();
         for conversation in conversations {
-            let mut thread = author.thread(*conversation)?;
+            let mut thread = self.owner.author.thread(*conversation)?;
             thread.random_ids = true;
-            let mut left = messages;
-            while left > 0 {
-                let bodies: Vec<String> = (0..left.min(HISTORY_PUSH)).map(|_| corpus.body()).collect();
-                bytes += bodies.iter().map(|body| body.len() as u64).sum::<u64>();
-                left -= bodies.len();
-                in_flight += bodies.len();
-                author.notes(&mut thread, bodies).await?;
-                while in_flight > HISTORY_IN_FLIGHT_MAX {
-                    in_flight -= reader.acknowledged().await?;
-                }
-            }
+            let body = || {
+                let body = corpus.body();
+                bytes += body.len() as u64;
+                body
+            };
+            self.write(&mut thread, messages, body).await?;
             thread.random_ids = false;
+            self.heads.extend(thread.heads.clone());
             threads.push(thread);
+        }
+        Ok((threads, bytes))
+    }
+
+    /// Writes messages into one conversation as fast as the hub takes them.
+    pub(crate) async fn write(
+        &mut self,
+        thread: &mut Thread,
+        messages: usize,
+        mut body: impl FnMut() -> String,
+    ) -> anyhow::Result<()> {
+        let Device { author, reader, .. } = &mut self.owner;
+        let (mut left, mut in_flight) = (messages, 0);
+        while left > 0 {
+            let bodies: Vec<String> = (0..left.min(HISTORY_PUSH)).map(|_| body()).collect();
+            left -= bodies.len();
+            in_flight += bodies.len();
+            author.notes(thread, bodies).await?;
+            while in_flight > HISTORY_IN_FLIGHT_MAX {
+                in_flight -= reader.acknowledged().await?;
+            }
         }
         while in_flight > 0 {
             in_flight -= reader.acknowledged().await?;
         }
-        Ok((threads, bytes))
+        Ok(())
+    }
+
+    /// What a device that holds the whole history has.
+    pub(crate) fn expected(&self) -> Heads {
+        crate::sdk::expected(&self.heads)
+    }
+
+    /// Waits for work that blocks, while the owner's device keeps its session alive.
+    pub(crate) async fn meanwhile<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let mut work = tokio::task::spawn_blocking(work);
+        loop {
+            match tokio::time::timeout(PING_EVERY, &mut work).await {
+                Ok(done) => return done?,
+                Err(_) => self.owner.author.send(&DeviceFrame::Ping {}).await?,
+            }
+        }
     }
 
     /// What the hub says on `/metrics`, those without labels, by name without prefix.

@@ -32,8 +32,8 @@ use views::Views;
 pub(crate) const REQUESTS_MAX: usize = 64;
 /// Frames that may wait for the driver; then the socket is not read.
 const FRAMES_MAX: usize = 8;
-/// Transactions that may wait for the disk before the driver takes nothing new in.
-const UNDURABLE_MAX: u64 = 256;
+/// Rows that may wait for the disk before the driver takes nothing new in: some 4 MiB of usual messages.
+const UNDURABLE_ROWS_MAX: usize = 8_192;
 /// Jobs that may wait for the worker before the driver takes nothing new in.
 const JOBS_MAX: usize = 64;
 /// How long closing waits for the disk.
@@ -92,6 +92,8 @@ struct Driver {
     store: mpsc::UnboundedSender<thread::Task>,
     newest: Ticket,
     persisted: Ticket,
+    /// Transactions that wait for the disk, with their rows.
+    undurable: VecDeque<(Ticket, usize)>,
     worker: mpsc::UnboundedSender<Apply>,
     jobs: usize,
 
@@ -130,6 +132,7 @@ pub(crate) fn start(start: Start, requests: mpsc::Receiver<Request>, stop: onesh
         store: store_tasks,
         newest: Ticket(0),
         persisted: Ticket(0),
+        undurable: VecDeque::new(),
         worker: worker_jobs,
         jobs: 0,
         wire,
@@ -165,7 +168,8 @@ impl Driver {
         self.settle();
         loop {
             let wake = self.core.next_wake().map(|at_ms| self.started + Duration::from_millis(at_ms));
-            let room = self.newest.0 - self.persisted.0 <= UNDURABLE_MAX && self.jobs <= JOBS_MAX;
+            let undurable: usize = self.undurable.iter().map(|(_, rows)| rows).sum();
+            let room = undurable <= UNDURABLE_ROWS_MAX && self.jobs <= JOBS_MAX;
             tokio::select! {
                 _ = &mut ears.stop => break,
                 Some(done) = ears.stored.recv() => self.store_did(done),
@@ -251,11 +255,15 @@ impl Driver {
         let input = match done {
             thread::Done::Persisted(ticket) => {
                 self.persisted = ticket;
+                while self.undurable.front().is_some_and(|(waiting, _)| *waiting <= ticket) {
+                    self.undurable.pop_front();
+                }
                 Input::Persisted { ticket }
             }
             thread::Done::Loaded(query, outcome) => Input::Loaded { query, outcome },
             thread::Done::Failed(error) => {
                 self.persisted = self.newest;
+                self.undurable.clear();
                 self.mirror.status.store_failed = true;
                 self.tell(Event::StoreFailed(error.to_string()));
                 Input::PersistFailed
@@ -317,6 +325,7 @@ impl Driver {
             Effect::Persist(transaction) => {
                 transaction.writes.iter().for_each(|write| self.mirror.note(write));
                 self.newest = transaction.ticket;
+                self.undurable.push_back((transaction.ticket, transaction.writes.len()));
                 self.to_store(thread::Task::Persist(transaction));
             }
             Effect::Load(query) => self.to_store(thread::Task::Load(query)),

@@ -18,15 +18,31 @@ use crate::planted::ClientBug;
 use crate::replica::Replica;
 use crate::row::{BackfillRow, EventRow, FactRow, Write};
 
-/// Segments asked for at once.
+/// Segments asked for at once that nobody waits for. What somebody waits for comes one by one: on a slow line the next
+/// conversation's newest is wanted before this one's past.
 const FETCH_SEGMENTS: u32 = 4;
-/// Fetches in flight at once.
-const FETCHES_MAX: usize = 2;
+/// Fetches in flight at once: so many small ones fill a line of 100 Mbit/s and 40 ms. (The hub lets 16 wait.)
+const FETCHES_MAX: usize = 12;
+/// Fetches in flight beyond which no past is asked for that nobody waits for.
+const PAST_FETCHES_MAX: usize = 2;
 /// Attempts to read one document.
 pub(crate) const READS_MAX: u32 = 4;
 /// Largest snapshot of one document, bytes: saved document, table and tail. A segment at its hard cap has 6,144
 /// operations of at most 16 KiB.
 const DOCUMENT_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// How much somebody waits for what a backfill asks for next; the first is asked for first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Urgency {
+    /// An open view shows nothing yet.
+    ShownNewest,
+    /// An open view reaches back to what is not here.
+    ShownOlder,
+    /// The newest segment of a conversation of which nothing came.
+    Newest,
+    /// What came before.
+    Past,
+}
 
 /// A Fetch that waits for its answers.
 #[derive(Clone, Debug)]
@@ -100,38 +116,51 @@ impl Device {
         row.is_some_and(|row| believed || (row.grant == fetch.grant && row.before == fetch.before))
     }
 
-    /// Asks for the next documents: open views first, then recent conversations.
+    /// Asks for the next documents: open views first, then the newest of every conversation, recent ones first.
     pub(crate) fn send_fetches(&mut self) {
         let mut busy: BTreeSet<_> =
             self.fetches.iter().filter(|(tag, _)| self.current(**tag)).map(|(_, fetch)| fetch.conversation).collect();
-        if busy.len() >= FETCHES_MAX || self.cursor_lsn().is_none() {
+        if self.fetches.len() >= FETCHES_MAX || self.cursor_lsn().is_none() {
             return;
         }
         // What somebody waits for comes first, the newest of it before the rest.
         for document in self.wanted.iter().rev().copied().collect::<Vec<_>>() {
             let conversation = document.conversation;
             let waits = self.pauses.waits(&Waiter::Fetch(conversation), self.now.mono_ms);
-            if busy.len() < FETCHES_MAX && !waits && busy.insert(conversation) {
+            if self.fetches.len() < FETCHES_MAX && !waits && busy.insert(conversation) {
                 let (before, grant) = (Some(document.number.saturating_add(1)), Lsn::ZERO);
                 self.ask(conversation, before, grant, Some(document));
             }
         }
-        if busy.len() >= FETCHES_MAX {
-            return;
-        }
+        // Mostly so: then nothing is sorted.
+        let no_past = self.fetches.len() >= PAST_FETCHES_MAX;
         let mut waiting: Vec<_> = self
             .backfills
             .values()
             .filter(|row| !busy.contains(&row.conversation))
+            .filter(|row| !no_past || self.urgency(row) != Urgency::Past)
             .filter(|row| !self.pauses.waits(&Waiter::Fetch(row.conversation), self.now.mono_ms))
             .map(|row| {
                 let newest = self.conversations.get(&row.conversation).map_or(Lsn::ZERO, |known| known.newest);
-                (!self.screen.is_open(row.conversation), row.before.is_some(), core::cmp::Reverse(newest), *row)
+                (self.urgency(row), core::cmp::Reverse(newest), row.conversation, *row)
             })
             .collect();
-        waiting.sort_by_key(|(hidden, begun, newest, row)| (*hidden, *begun, *newest, row.conversation));
-        for (.., row) in waiting.into_iter().take(FETCHES_MAX - busy.len()) {
+        waiting.sort_by_key(|(urgency, newest, conversation, _)| (*urgency, *newest, *conversation));
+        for (urgency, .., row) in waiting {
+            let most = if urgency == Urgency::Past { PAST_FETCHES_MAX } else { FETCHES_MAX };
+            if self.fetches.len() >= most {
+                return;
+            }
             self.ask(row.conversation, row.before, row.grant, None);
+        }
+    }
+
+    fn urgency(&self, row: &BackfillRow) -> Urgency {
+        match (self.screen.oldest(row.conversation), row.before) {
+            (Some(_), None) => Urgency::ShownNewest,
+            (Some(oldest), Some(before)) if oldest < before => Urgency::ShownOlder,
+            (_, None) => Urgency::Newest,
+            (_, Some(_)) => Urgency::Past,
         }
     }
 
@@ -149,7 +178,9 @@ impl Device {
             fetched: None,
         };
         self.fetches.insert(tag, fetch);
-        let (limit, imported) = if imported.is_some() { (1, true) } else { (FETCH_SEGMENTS, false) };
+        let past = self.backfills.get(&conversation).is_some_and(|row| self.urgency(row) == Urgency::Past);
+        let imported = imported.is_some();
+        let limit = if past && !imported { FETCH_SEGMENTS } else { 1 };
         self.send(&DeviceFrame::Fetch(Fetch { tag, conversation, before, limit, imported }));
     }
 

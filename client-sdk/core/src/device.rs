@@ -37,7 +37,8 @@ pub struct DeviceConfig {
 
 impl Default for DeviceConfig {
     fn default() -> Self {
-        Self { documents_max: 64, facts_max: 32_768, waiting_max: 256 }
+        // As many facts as so many open segments usually hold; a fact takes about 1 KiB.
+        Self { documents_max: 64, facts_max: 16_384, waiting_max: 256 }
     }
 }
 

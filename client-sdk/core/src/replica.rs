@@ -182,51 +182,62 @@ impl Replica {
         Some(derive(&actor, &head, fact).hash.prefix())
     }
 
-    /// Every change of the document with its hash: stamped ones, then those of `pending` that go on where they end.
+    /// The facts that a materialised document with the heads `known` lacks, each chain in order, those of `pending` that
+    /// go on where stamped chains end included. None if it holds others than this one: a head's hash stands for its
+    /// whole chain.
     #[must_use]
-    pub fn changes<'a>(
-        &'a self,
+    pub fn facts_beyond<'a>(
+        &self,
+        known: &BTreeMap<ActorId, ChainHead>,
         pending: impl IntoIterator<Item = &'a OutboxRow>,
-    ) -> BTreeMap<(ActorId, u32), (ChangeHash, &'a Fact)> {
-        let stamped = self.facts.iter().filter_map(|(key, held)| Some((*key, (held.hash?, &held.row.placed.fact))));
-        let mut changes: BTreeMap<_, _> = stamped.collect();
-        let mut chains = BTreeMap::new();
-        let mut rows: Vec<_> = pending.into_iter().filter(|row| row.document == self.document).collect();
-        rows.sort_by_key(|row| (row.actor, row.seq));
-        for row in rows {
-            let head = chains.entry(row.actor).or_insert_with(|| self.head(row.actor));
-            if row.seq == head.seq + 1 && row.fact.check(self.document.kind).is_ok() {
-                *head = derive(&row.actor, head, &row.fact);
-                changes.insert((row.actor, row.seq), (head.hash, &row.fact));
-            }
+    ) -> Option<Vec<ChainFact>> {
+        let following = self.following(pending);
+        let stands = |(actor, head): (&ActorId, &ChainHead)| {
+            let stamped = self.facts.get(&(*actor, head.seq)).and_then(|held| held.hash);
+            let pending = || following.iter().find(|(row, _)| (row.actor, row.seq) == (*actor, head.seq));
+            head.seq == 0 || stamped.or_else(|| pending().map(|(_, head)| head.hash)) == Some(head.hash)
+        };
+        if !known.iter().all(stands) {
+            return None;
         }
-        changes
+        let upto = |actor: &ActorId| known.get(actor).map_or(0, |head| head.seq);
+        let stamped = self.chains.iter().flat_map(|(actor, head)| {
+            let upto = upto(actor);
+            self.facts.range((*actor, upto + 1)..(*actor, head.seq.max(upto) + 1))
+        });
+        let stamped = stamped.map(|((actor, seq), held)| (*actor, *seq, &held.row.placed.fact));
+        let pending = following.iter().filter(|(row, _)| row.seq > upto(&row.actor));
+        let pending = pending.map(|(row, _)| (row.actor, row.seq, &row.fact));
+        let facts = stamped.chain(pending);
+        Some(facts.map(|(actor, seq, fact)| ChainFact { actor, seq, fact: fact.clone() }).collect())
     }
 
     /// The head of every chain, facts of the outbox included: what a materialised document's heads must be.
     #[must_use]
-    pub fn heads<'a>(&'a self, pending: impl IntoIterator<Item = &'a OutboxRow>) -> BTreeMap<ActorId, ChainHead> {
+    pub fn heads<'a>(&self, pending: impl IntoIterator<Item = &'a OutboxRow>) -> BTreeMap<ActorId, ChainHead> {
         let mut heads = self.chains.clone();
+        heads.extend(self.following(pending).into_iter().map(|(row, head)| (row.actor, head)));
+        heads
+    }
+
+    /// The facts of `pending` that go on where stamped chains end, in order of (actor, seq), each with the head that it
+    /// leads to.
+    fn following<'a>(&self, pending: impl IntoIterator<Item = &'a OutboxRow>) -> Vec<(&'a OutboxRow, ChainHead)> {
         let mut rows: Vec<_> = pending.into_iter().filter(|row| row.document == self.document).collect();
         rows.sort_by_key(|row| (row.actor, row.seq));
+        let mut following: Vec<(&OutboxRow, ChainHead)> = Vec::with_capacity(rows.len());
         for row in rows {
-            let head = heads.get(&row.actor).copied().unwrap_or_else(|| self.head(row.actor));
+            let before = following.last().filter(|(last, _)| last.actor == row.actor).map(|(_, head)| *head);
+            let head = before.unwrap_or_else(|| self.head(row.actor));
             if row.seq == head.seq + 1 && row.fact.check(self.document.kind).is_ok() {
-                heads.insert(row.actor, derive(&row.actor, &head, &row.fact));
+                following.push((row, derive(&row.actor, &head, &row.fact)));
             }
         }
-        heads
+        following
     }
 
     fn head(&self, actor: ActorId) -> ChainHead {
         self.chains.get(&actor).copied().unwrap_or_else(|| ChainHead::empty(self.document.kind))
-    }
-
-    /// The facts of [`Replica::changes`], for a worker.
-    #[must_use]
-    pub fn chain_facts<'a>(&'a self, pending: impl IntoIterator<Item = &'a OutboxRow>) -> Vec<ChainFact> {
-        let changes = self.changes(pending).into_iter();
-        changes.map(|((actor, seq), (_, fact))| ChainFact { actor, seq, fact: fact.clone() }).collect()
     }
 
     /// The newest accepted reply, in order of acceptance. `generation` ranks epochs. Imported replies do not count.

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use lockstep_protocol::change::ChainHead;
 use lockstep_protocol::content::Content;
 use lockstep_protocol::fact::Fact;
-use lockstep_protocol::id::{ActorId, ChangeHash, ConversationId, DocumentId, DocumentKind, MessageId};
+use lockstep_protocol::id::{ActorId, ConversationId, DocumentId, DocumentKind, MessageId};
 
 use crate::device::Device;
 use crate::effect::{Apply, Effect, JobId, Notice};
-use crate::input::{ApplyFailure, ChainFact};
+use crate::input::ApplyFailure;
 use crate::job::Job;
 use crate::planted::ClientBug;
 use crate::replica::Replica;
@@ -47,9 +47,11 @@ struct OpenView {
 /// A materialised document, as the worker has it.
 #[derive(Clone, Debug, Default)]
 struct Live {
-    changes: BTreeMap<(ActorId, u32), ChangeHash>,
     heads: BTreeMap<ActorId, ChainHead>,
+    /// The worker is at it.
     job: Option<JobId>,
+    /// More came meanwhile: the next job takes all of it at once.
+    behind: bool,
     /// It could not be built even from its facts.
     broken: bool,
 }
@@ -57,6 +59,11 @@ struct Live {
 impl Screen {
     pub(crate) fn is_open(&self, conversation: ConversationId) -> bool {
         self.views.contains_key(&conversation)
+    }
+
+    /// The oldest segment that an open view shows.
+    pub(crate) fn oldest(&self, conversation: ConversationId) -> Option<u32> {
+        self.views.get(&conversation).map(|view| view.oldest)
     }
 }
 
@@ -342,26 +349,26 @@ impl Device {
     }
 
     fn materialise_document(&mut self, document: DocumentId, anew: bool) {
+        if let Some(view) = self.screen.views.get_mut(&document.conversation)
+            && let Some(live) = view.live.get_mut(&document).filter(|live| live.job.is_some() && !anew)
+        {
+            live.behind = true;
+            return;
+        }
         let replica = &self.replicas[&document].replica;
-        let changes = replica.changes(self.outbox.of(document));
         let heads = replica.heads(self.outbox.of(document));
         let Some(view) = self.screen.views.get(&document.conversation) else { return };
         let live = view.live.get(&document);
         if live.is_some_and(|live| live.heads == heads) && !anew {
             return;
         }
-        let extends = |live: &&Live| {
-            !anew && live.changes.iter().all(|(key, hash)| changes.get(key).is_some_and(|(now, _)| now == hash))
-        };
-        let known = live.filter(extends).map(|live| &live.changes);
-        let fresh = changes.iter().filter(|(key, _)| known.is_none_or(|known| !known.contains_key(key)));
-        let facts: Vec<ChainFact> = fresh
-            .map(|((actor, seq), (_, fact))| ChainFact { actor: *actor, seq: *seq, fact: (*fact).clone() })
-            .collect();
-        let extended = known.is_some();
-        let changes = changes.iter().map(|(key, (hash, _))| (*key, *hash)).collect();
+        let known = live.filter(|_| !anew).map(|live| &live.heads);
+        let fresh = known.and_then(|known| replica.facts_beyond(known, self.outbox.of(document)));
+        let extended = fresh.is_some();
+        let all = || replica.facts_beyond(&BTreeMap::new(), self.outbox.of(document));
+        let facts = fresh.or_else(all).unwrap_or_default();
         let job = self.job();
-        let live = Live { changes, heads: heads.clone(), job: Some(job), broken: anew };
+        let live = Live { heads: heads.clone(), job: Some(job), behind: false, broken: anew };
         if let Some(view) = self.screen.views.get_mut(&document.conversation) {
             view.live.insert(document, live);
         }
@@ -396,6 +403,9 @@ impl Device {
         live.job = None;
         if outcome.is_ok_and(|heads| heads == live.heads) {
             live.broken = false;
+            if live.behind && self.replicas.contains_key(&document) {
+                self.materialise_document(document, false);
+            }
         } else if live.broken || !self.replicas.contains_key(&document) {
             self.notice(Notice::DocumentBroken(document));
         } else {
