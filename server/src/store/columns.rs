@@ -154,12 +154,12 @@ mod tests {
         assert_eq!(Columns::of(&table).table(), Some(table.clone()));
         assert_eq!(Columns::of(&Table::default()).table(), Some(Table::default()));
         let spoilt: [fn(&mut Columns); 6] = [
-            |columns| drop(columns.seq.pop()),
-            |columns| drop(columns.macs.pop()),
+            |columns| columns.seq.truncate(19),
+            |columns| columns.macs.truncate(19),
             |columns| columns.chain[3] = 9,
             |columns| columns.member[0] = -1,
             |columns| columns.verdicts[0].0 = 20,
-            |columns| drop(columns.chains.pop()),
+            |columns| columns.chains.truncate(2),
         ];
         for (at, spoil) in spoilt.iter().enumerate() {
             let mut columns = Columns::of(&table);

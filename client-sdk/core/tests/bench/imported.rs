@@ -83,17 +83,14 @@ fn what_members_make_of_imported_messages_goes_into_the_open_segment() {
         edit b>better
           persist 3
           view =1 better imported edited
-          extend s0 1
         retract b>wrong
           persist 3
           view =1 better imported edited retracted
-          extend s0 1
         edit a>mine
           done Rejected(TargetForbidden)
         write new
           persist 3
           view +2 new pending
-          extend s0 1
         persist
           push s0#1 opening a+ b>better !b new(seen -)
           done Done
@@ -382,13 +379,11 @@ fn what_is_about_an_imported_message_is_offered_again_once_that_is_imported_agai
           persist 5
           offer [#12]
           caughtup
-          build s0 0
         persist
         done target
         entries +b
           persist 4
           view +0 b sent
-          extend s0 1
         entries import0:<a
           persist 3
           fetch imported before=Some(1)

@@ -200,7 +200,6 @@ fn a_view_shows_what_changes() {
         write hello
           persist 3
           view +1 hello pending
-          extend s0 1
         persist
           push s0#1 opening hello(seen hey)
           done
@@ -211,7 +210,6 @@ fn a_view_shows_what_changes() {
         react hey>x
           persist 3
           view =0 hey sent 1x
-          extend s0 1
         lease
           view lease Some(m2)
         wait 5000
@@ -231,6 +229,38 @@ fn a_view_shows_what_changes() {
         rows
           cursor=11 witness=12 facts=2 outbox=1 conversations=1 [hey sent 1x, hello held]
     "#]].assert_eq(&run("open; online; entries +hey; write hello; persist; ack held; react hey>x; lease; wait 5000; discard hello; persist; done ok; persist; rows"));
+}
+
+#[test]
+fn what_comes_while_the_worker_is_busy_goes_into_one_job() {
+    expect![[r#"
+        open
+          view []
+          done Done
+        online
+          hello cursor=10 witness=0
+          online
+          caughtup
+        entries +a
+          persist 4
+          view +0 a sent
+          build s0 1
+        entries +b
+          persist 4
+          view +1 b sent
+        entries +c
+          persist 4
+          view +2 c sent
+        built
+          extend s0 2
+        built
+        entries +d
+          persist 4
+          view +3 d sent
+          extend s0 1
+        built
+    "#]]
+    .assert_eq(&run("open; online; entries +a; entries +b; entries +c; built; built; entries +d; built"));
 }
 
 #[test]
@@ -421,7 +451,6 @@ fn a_revocation_deletes_the_copy_and_keeps_unsent_text() {
         write unsent
           persist 3
           view +1 unsent pending
-          extend s0 1
         entries revoke
           notsent
           drop s0

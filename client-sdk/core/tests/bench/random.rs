@@ -24,6 +24,7 @@ const STEPS: &[&str] = &[
     "type",
     "open",
     "older",
+    "built",
     "persist",
     "persist",
     "persist",

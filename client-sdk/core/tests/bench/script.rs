@@ -71,6 +71,8 @@ pub(crate) struct Bench {
     pushes: VecDeque<Push>,
     frames: VecDeque<DeviceFrame>,
     parses: VecDeque<Effect>,
+    /// Jobs of live documents.
+    builds: VecDeque<Effect>,
     bytes_facts: BTreeMap<Vec<u8>, Vec<ChainFact>>,
     lsn: u64,
     epoch: u8,
@@ -119,6 +121,7 @@ impl Bench {
             pushes: VecDeque::new(),
             frames: VecDeque::new(),
             parses: VecDeque::new(),
+            builds: VecDeque::new(),
             bytes_facts: BTreeMap::new(),
             lsn: 10,
             epoch: 1,
@@ -157,6 +160,7 @@ impl Bench {
             "done" => !fetch && !self.frames.is_empty(),
             "snapshot" | "fetched" => fetch,
             "parsed" | "unparsed" => !self.parses.is_empty(),
+            "built" => !self.builds.is_empty(),
             "online" | "catalogue" => !self.online() && (self.dialled || self.device.next_wake().is_some()),
             "wait" | "offline" | "small" | "epoch" if !self.lsn.is_multiple_of(4) => false,
             "entries" if step.contains("revoke") && !self.lsn.is_multiple_of(8) => false,
@@ -231,6 +235,7 @@ impl Bench {
             "described" => self.described(rest),
             "fetched" => self.fetched(rest),
             "parsed" => self.parsed(),
+            "built" => self.built(),
             "unparsed" => self.unparsed(),
             "unreadable" => self.unreadable = true,
             "epoch" => self.epoch = rest.parse().expect("a number"),
@@ -322,6 +327,7 @@ impl Bench {
         self.pushes.clear();
         self.frames.clear();
         self.parses.clear();
+        self.builds.clear();
         self.starts += 1;
         let (device, effects) = start(&self.rows, self.now, self.starts, self.planted, self.config);
         self.device = device;
@@ -341,6 +347,7 @@ impl Bench {
                     self.input(Input::Loaded { query, outcome });
                 }
                 Effect::Apply(Apply::Parse { .. }) => self.parses.push_back(effect),
+                Effect::Apply(Apply::Build { .. } | Apply::Extend { .. }) => self.builds.push_back(effect),
                 Effect::Send { bytes, .. } => match decode_device(&bytes).expect("a device frame").expect("known") {
                     DeviceFrame::Push(push) => self.pushes.push_back(push),
                     frame @ (DeviceFrame::Fetch(_)

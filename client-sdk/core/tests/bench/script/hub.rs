@@ -333,6 +333,17 @@ impl Bench {
         self.input(Input::Applied { job, document, outcome: Err(ApplyFailure) });
     }
 
+    /// The worker has done its oldest job on a live document.
+    pub(super) fn built(&mut self) {
+        let (job, document, heads) = match self.builds.pop_front() {
+            Some(Effect::Apply(
+                Apply::Build { job, document, heads, .. } | Apply::Extend { job, document, heads, .. },
+            )) => (job, document, heads),
+            _ => panic!("nothing to build"),
+        };
+        self.input(Input::Applied { job, document, outcome: Ok(AppliedDocument { facts: Vec::new(), heads }) });
+    }
+
     pub(super) fn parsed(&mut self) {
         let Some(Effect::Apply(Apply::Parse { job, document, bytes })) = self.parses.pop_front() else {
             panic!("nothing to parse")
