@@ -47,12 +47,17 @@ pub(crate) async fn measure(commit: &Commit) -> anyhow::Result<Report> {
     for _ in 0..commit.devices {
         devices.push(stage.agent_device().await?);
     }
-    let mut gathered = Rounds::default();
-    for round in 0..=rounds {
-        let mut conversations = Vec::new();
+    let mut conversations = Vec::new();
+    for _ in 0..=rounds {
+        let mut own = Vec::new();
         for device in &devices {
-            conversations.push(stage.conversation_of(&[device.author.member]).await?);
+            own.push(stage.conversation_of(&[device.author.member]).await?);
         }
+        conversations.push(own);
+    }
+    let stage = stage.without_owner().await?;
+    let mut gathered = Rounds::default();
+    for (round, conversations) in conversations.into_iter().enumerate() {
         let before = stage.metrics().await?;
         let begin = Instant::now();
         let tasks: Vec<_> = devices

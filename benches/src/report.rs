@@ -149,7 +149,7 @@ impl Report {
         self.ours
             .keys()
             .map(|figure| {
-                let goal = self.goals.iter().find(|goal| goal.figure == *figure).map_or_else(String::new, |goal| {
+                let goals = self.goals.iter().filter(|goal| goal.figure == *figure).map(|goal| {
                     let (sign, bound) = match goal.bound {
                         Bound::AtMost(most) => ("≤", most),
                         Bound::AtLeast(least) => ("≥", least),
@@ -161,7 +161,7 @@ impl Report {
                     text(&self.ours, figure),
                     text(&self.floor, figure),
                     text(&self.ratio, figure),
-                    goal,
+                    goals.collect::<Vec<_>>().join(", "),
                 ]
             })
             .collect()

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::corpus::Corpus;
 use crate::report::{Bound, Report, Rounds};
-use crate::stage::Stage;
+use crate::stage::{Stage, metrics};
 use crate::{Common, PATIENCE};
 
 #[derive(Args)]
@@ -92,7 +92,7 @@ async fn settled(stage: &Stage) -> anyhow::Result<()> {
     let end = Instant::now() + PATIENCE;
     while since.elapsed() < QUIET {
         anyhow::ensure!(Instant::now() < end, "the hub does not come to rest");
-        let made = stage.metrics().await?["lockstep_documents_compacted_total"];
+        let made = metrics(&stage.hub).await?["lockstep_documents_compacted_total"];
         if made != seen {
             (seen, since) = (made, Instant::now());
         }

@@ -43,7 +43,7 @@ pub(crate) struct Stage {
 /// A hub with nobody but the devices that a bench holds.
 pub(crate) struct QuietStage {
     hub: Hub,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl QuietStage {
@@ -51,6 +51,27 @@ impl QuietStage {
     pub(crate) fn process_id(&self) -> u32 {
         self.hub.process_id()
     }
+
+    /// A folder that goes with the hub.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// See [`metrics`].
+    pub(crate) async fn metrics(&self) -> anyhow::Result<BTreeMap<String, f64>> {
+        metrics(&self.hub).await
+    }
+}
+
+/// What a hub says on `/metrics`, those without labels, by name.
+pub(crate) async fn metrics(hub: &Hub) -> anyhow::Result<BTreeMap<String, f64>> {
+    let mut tls = raw::tls(&hub.address()).await;
+    tls.write_all(b"GET /metrics HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n").await?;
+    let mut text = Vec::new();
+    tls.read_to_end(&mut text).await?;
+    let text = String::from_utf8(text)?;
+    let pairs = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '));
+    Ok(pairs.filter_map(|(name, value)| Some((name.to_owned(), value.trim().parse().ok()?))).collect())
 }
 
 impl Stage {
@@ -68,7 +89,7 @@ impl Stage {
     pub(crate) async fn without_owner(self) -> anyhow::Result<QuietStage> {
         let Self { hub, mut owner, folder, .. } = self;
         owner.author.close().await?;
-        Ok(QuietStage { hub, _folder: folder })
+        Ok(QuietStage { hub, folder })
     }
 
     /// The hub stops; its folder stays as long as what is answered.
@@ -194,16 +215,5 @@ impl Stage {
                 Err(_) => self.owner.author.send(&DeviceFrame::Ping {}).await?,
             }
         }
-    }
-
-    /// What the hub says on `/metrics`, those without labels, by name without prefix.
-    pub(crate) async fn metrics(&self) -> anyhow::Result<BTreeMap<String, f64>> {
-        let mut tls = raw::tls(&self.hub.address()).await;
-        tls.write_all(b"GET /metrics HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n").await?;
-        let mut text = Vec::new();
-        tls.read_to_end(&mut text).await?;
-        let text = String::from_utf8(text)?;
-        let pairs = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '));
-        Ok(pairs.filter_map(|(name, value)| Some((name.to_owned(), value.trim().parse().ok()?))).collect())
     }
 }

@@ -11,12 +11,13 @@ pub mod record;
 mod rows;
 pub mod seal;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use lockstep_core::effect::{Batch, OutsideEvent};
-use lockstep_core::row::Write;
+use lockstep_core::row::{SnapshotRow, Write};
 use lockstep_protocol::codec;
 use lockstep_protocol::id::{DocumentId, Epoch, HubId, Lsn};
 use minicbor::Decode;
@@ -96,12 +97,17 @@ impl Default for StoreConfig {
     }
 }
 
+/// Snapshots that may lie packed and not yet committed.
+const PACKED_MAX: usize = 64;
+
 /// The store of one hub. Cheap to share by reference; see [`Reader`] for reads.
 pub struct Store {
     db: DB,
     path: PathBuf,
     hub: HubId,
     outside: Outside,
+    /// Snapshots packed by who made them, with how far each reaches.
+    packed: Mutex<BTreeMap<DocumentId, (Lsn, Vec<u8>)>>,
     /// Epochs with the LSN after which each began, oldest first.
     epochs: RwLock<Vec<(Epoch, Lsn)>>,
     /// Keys of `tails` up to here are dropped whenever their file is rewritten.
@@ -143,7 +149,8 @@ impl Store {
         });
         let db = DB::open_cf_descriptors(&options, &path, families).map_err(engine)?;
         let outside = Outside::open(&folder.join("revocations.log"))?;
-        let mut store = Self { db, path, hub: fresh, outside, epochs: RwLock::default(), floor };
+        let (packed, epochs) = (Mutex::default(), RwLock::default());
+        let mut store = Self { db, path, hub: fresh, outside, packed, epochs, floor };
         store.load_meta(fresh)?;
         Ok(store)
     }
@@ -171,7 +178,7 @@ impl Store {
         let hub = self.meta(Meta::Hub)?.and_then(|bytes| <[u8; 16]>::try_from(&bytes[..]).ok());
         self.hub = HubId(hub.ok_or_else(|| StoreError::corrupt(place, "no hub id"))?);
         let epochs = self.reader().epochs()?;
-        *self.epochs.write().unwrap_or_else(std::sync::PoisonError::into_inner) = epochs;
+        *self.epochs.write().unwrap_or_else(PoisonError::into_inner) = epochs;
         self.floor.store(self.reader().floor()?.lsn.0, Ordering::Relaxed);
         Ok(())
     }
@@ -236,8 +243,28 @@ impl Store {
             // Only now: a compaction that ran ahead of the write would drop what a crash still needs.
             self.floor.store(lsn.0, Ordering::Relaxed);
         }
-        self.epochs.write().unwrap_or_else(std::sync::PoisonError::into_inner).extend(epochs);
+        self.epochs.write().unwrap_or_else(PoisonError::into_inner).extend(epochs);
         Ok(())
+    }
+
+    /// Packs a snapshot before it is committed: compressing takes milliseconds, which the commit thread, and every
+    /// message behind it, would wait.
+    pub fn pack_ahead(&self, document: DocumentId, row: &SnapshotRow) {
+        let mut stored = Vec::new();
+        let place = Place { family: Family::Snapshots, key: &keys::document(document) };
+        seal::pack(place, &mut stored, |bytes| record::encode_snapshot(row, bytes));
+        let mut packed = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
+        packed.insert(document, (row.upto, stored));
+        // Those that the hub did not want after all.
+        while packed.len() > PACKED_MAX {
+            packed.pop_first();
+        }
+    }
+
+    /// What [`Store::pack_ahead`] made of this snapshot, if it did.
+    fn packed(&self, document: DocumentId, upto: Lsn) -> Option<Vec<u8>> {
+        let (reaches, stored) = self.packed.lock().unwrap_or_else(PoisonError::into_inner).remove(&document)?;
+        (reaches == upto).then_some(stored)
     }
 
     /// Deletes an imported segment with its index rows. All of them are durable.
@@ -294,7 +321,7 @@ impl Store {
     }
 
     pub(crate) fn epochs(&self) -> Vec<(Epoch, Lsn)> {
-        self.epochs.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.epochs.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Bytes on disk, for metrics and `status`.

@@ -19,6 +19,8 @@ use crate::store::{Store, StoreError, epoch_of};
 
 /// Threads that read rows: enough that one slow page of the log does not hold up a handshake.
 const READERS: usize = 2;
+/// Of the thread that compacts: building a document takes milliseconds, which a message on a busy core must not wait.
+const COMPACTION_NICENESS: i32 = 19;
 
 /// The threads, and the ways to them.
 #[derive(Debug)]
@@ -45,7 +47,13 @@ impl Workers {
         let (applies, waiting) = channel();
         let (store, inbox) = (Arc::clone(store), inbox.clone());
         let thread = std::thread::Builder::new().name("compact".into());
-        threads.push(thread.spawn(move || apply_all(&store, &waiting, &inbox))?);
+        threads.push(thread.spawn(move || {
+            // On Linux a niceness is the calling thread's alone: setpriority(2), "C library/kernel differences".
+            if let Err(error) = rustix::process::setpriority_process(None, COMPACTION_NICENESS) {
+                tracing::warn!(%error, "compaction runs at the priority of everything else");
+            }
+            apply_all(&store, &waiting, &inbox);
+        })?);
         Ok(Self { queries: Some(queries), applies: Some(applies), threads })
     }
 
@@ -92,6 +100,9 @@ fn read_all(store: &Store, waiting: &Mutex<Receiver<Query>>, inbox: &Inbox) {
 fn apply_all(store: &Store, waiting: &Receiver<Apply>, inbox: &Inbox) {
     while let Ok(apply) = waiting.recv() {
         let outcome = compact_document(store, &apply);
+        if let Ok(snapshot) = &outcome {
+            store.pack_ahead(apply.document, snapshot);
+        }
         inbox.tell(Input::Applied { document: apply.document, outcome });
     }
 }

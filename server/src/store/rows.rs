@@ -51,9 +51,10 @@ impl<'a> Rows<'a> {
             Write::Key(conversation, key, row) => {
                 self.put_value(Family::Keys, &keys::index(*conversation, *key), &**row);
             }
-            Write::Snapshot(id, row) => {
-                self.put(Family::Snapshots, &keys::document(*id), |bytes| record::encode_snapshot(row, bytes));
-            }
+            Write::Snapshot(id, row) => match self.store.packed(*id, row.upto) {
+                Some(stored) => self.batch.put_cf(self.family(Family::Snapshots), keys::document(*id), stored),
+                None => self.put(Family::Snapshots, &keys::document(*id), |bytes| record::encode_snapshot(row, bytes)),
+            },
         }
     }
 
