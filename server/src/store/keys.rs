@@ -13,7 +13,7 @@
 //! | `documents` | document (21) | CBOR of `DocumentRow` |
 //! | `chains` | document (21) ‖ actor (16) | CBOR of `ChainRow` |
 //! | `keys` | conversation (16) ‖ key (16) | CBOR of `IndexRow` |
-//! | `snapshots` | document (21) | CBOR of `upto`, saved document, table; compressed |
+//! | `snapshots` | document (21) | CBOR of `upto`, saved document, table by columns; compressed |
 //!
 //! A document is conversation (16) ‖ kind (1) ‖ number (4).
 
