@@ -12,6 +12,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::device::Device;
+use crate::live::BODY_BYTES;
 use crate::report::{Bound, Report, Rounds};
 use crate::stage::Stage;
 use crate::{Common, PATIENCE};
@@ -34,7 +35,6 @@ pub(crate) struct Commit {
     pub(crate) common: Common,
 }
 
-const BODY_BYTES: usize = 80;
 /// What an entry takes in the write-ahead log with its rows, bytes: the floor writes as many.
 const ENTRY_LOG_BYTES: usize = 1_024;
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use lockstep_protocol::id::ConversationId;
 
 use crate::device::Thread;
+use crate::live::BODY_BYTES;
 use crate::load::Load;
 use crate::sdk::{self, Heads, SdkDevice};
 use crate::stage::Stage;
@@ -22,9 +23,6 @@ pub(crate) struct LiveRound {
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
 }
-
-/// Bytes of a body: a usual chat message.
-const BODY_BYTES: usize = 80;
 
 impl Live {
     /// Begins to write into an empty conversation.

@@ -172,6 +172,12 @@ impl Store {
                 if found > FORMAT_VERSION {
                     return Err(StoreError::Newer { path: self.path.clone(), found });
                 }
+                if found < FORMAT_VERSION {
+                    // From here on rows are written that an older program would take for damaged.
+                    let mut rows = Rows::new(self);
+                    rows.put_meta(Meta::Format.key(), &FORMAT_VERSION.to_be_bytes());
+                    self.write(rows.batch)?;
+                }
             }
         }
         let place = Place { family: Family::Meta, key: Meta::Hub.key() };

@@ -21,7 +21,9 @@ use lockstep_protocol::fact::KeyId;
 use lockstep_protocol::id::{ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, Lsn, MemberId};
 
 /// The format that this program writes. It opens this and every older one, and refuses a newer one.
-pub const FORMAT_VERSION: u32 = 1;
+///
+/// 1: snapshots with their tables by rows. 2: by columns; those by rows are still read.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// A column family.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -202,6 +202,10 @@ mod tests {
         let row = SnapshotRow { upto: Lsn(3), bytes: Bytes::from_static(b"saved"), table: Table::default() };
         let mut bytes = Vec::new();
         encode_snapshot(&row, &mut bytes);
-        assert_eq!(decode_snapshot(&bytes), Some(row));
+        assert_eq!(decode_snapshot(&bytes).as_ref(), Some(&row));
+        // As format 1 has it.
+        let (upto, bytes, table) = (row.upto, row.bytes.to_vec(), Some(row.table.clone()));
+        let by_rows = codec::encode(&SnapshotRecord { upto, bytes, table, columns: None });
+        assert_eq!(decode_snapshot(&by_rows), Some(row));
     }
 }

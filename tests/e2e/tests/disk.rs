@@ -204,6 +204,10 @@ async fn the_first_format_still_opens() {
     within("its messages", complete).await.unwrap();
     assert_eq!(bodies(view.shown()), ["first stored note", "second stored note", "third stored note"]);
     assert!(hub.stop().status.success());
+    // From now on an older program must refuse it.
+    let database = open_store(&path);
+    let format = database.get_cf(database.cf_handle("meta").unwrap(), b"format").unwrap().unwrap();
+    assert!(*format.last().unwrap() > 1, "{format:?}");
 }
 
 /// Writes the fixture of the present format: `UPDATE_FIXTURE=DIR cargo nextest run -p lockstep-e2e fixture`.
@@ -235,14 +239,18 @@ async fn the_fixture_can_be_made_anew() {
     }
 }
 
+/// The store of a stopped hub, as RocksDB alone sees it.
+fn open_store(hub: &Path) -> rocksdb::DB {
+    let (options, store) = (rocksdb::Options::default(), hub.join("store"));
+    let families = rocksdb::DB::list_cf(&options, &store).unwrap();
+    rocksdb::DB::open_cf(&options, &store, families).unwrap()
+}
+
 #[test]
 fn a_newer_format_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = stopped_hub(folder.path());
-    let options = rocksdb::Options::default();
-    let store = path.join("store");
-    let families = rocksdb::DB::list_cf(&options, &store).unwrap();
-    let database = rocksdb::DB::open_cf(&options, &store, families).unwrap();
+    let database = open_store(&path);
     let meta = database.cf_handle("meta").unwrap();
     let mut value = database.get_cf(meta, b"format").unwrap().unwrap();
     *value.last_mut().unwrap() += 1;
