@@ -145,7 +145,8 @@ pub enum Notice {
     },
     /// The connection is gone; the next attempt comes by itself.
     Offline,
-    /// The device holds everything that it may see, outstanding backfills apart.
+    /// The device holds everything that it may see and that was durable when the hub let it in, older segments that
+    /// are fetched on demand apart.
     CaughtUp,
     /// The hub began a new epoch: it was restored.
     EpochChanged(Epoch),

@@ -41,6 +41,8 @@ pub enum ClientBug {
     UndoneKept,
     /// A document that comes into memory does not reach the views that it belongs to.
     ArrivalNotShown,
+    /// A device says that it has caught up before the log has come.
+    CaughtUpAtOnce,
 }
 
 impl ClientBug {
@@ -64,6 +66,7 @@ impl ClientBug {
         Self::EntriesOverHole,
         Self::UndoneKept,
         Self::ArrivalNotShown,
+        Self::CaughtUpAtOnce,
     ];
 }
 

@@ -72,7 +72,9 @@ impl Device {
             self.send_resolves();
             self.send_pushes();
         }
-        if self.backfills.is_empty() && self.cursor_lsn().is_some() && !self.session.caught_up {
+        let reached =
+            self.cursor_lsn().is_some_and(|at| at >= self.session.head || self.bug(ClientBug::CaughtUpAtOnce));
+        if reached && self.backfills.is_empty() && !self.session.caught_up {
             self.session.caught_up = true;
             self.notice(Notice::CaughtUp);
         }

@@ -6,7 +6,7 @@ use lockstep_protocol::codec::{self, DecodeError};
 use lockstep_protocol::cursor::Cursor;
 use lockstep_protocol::entry::Entry;
 use lockstep_protocol::frame::{CatalogueConversation, DeviceFrame, Enrol, Entries, Hello, HubFrame, Team, Welcome};
-use lockstep_protocol::id::{HubId, InviteCode, Nonce};
+use lockstep_protocol::id::{HubId, InviteCode, Lsn, Nonce};
 use lockstep_protocol::limits::{HANDSHAKE_MS_MAX, PROTOCOL_VERSION};
 use lockstep_protocol::refusal::{Refusal, RefusalClass, RefusalCode};
 
@@ -66,6 +66,8 @@ pub(crate) struct Session {
     pub(crate) draining: bool,
     /// Something is wrong with the connection: it is dropped at the end of the turn.
     pub(crate) broken: bool,
+    /// Where the hub's log ended when it let the device in.
+    pub(crate) head: Lsn,
     pub(crate) caught_up: bool,
 }
 
@@ -93,6 +95,7 @@ impl Session {
             pages: None,
             draining: false,
             broken: false,
+            head: Lsn::ZERO,
             caught_up: false,
         }
     }
@@ -304,9 +307,10 @@ impl Device {
     }
 
     fn welcomed(&mut self, welcome: Welcome) {
-        let Welcome { epoch, now_ms, member, role, policy, catalogue, .. } = welcome;
+        let Welcome { epoch, now_ms, member, role, policy, catalogue, head, .. } = welcome;
         self.session.phase = Phase::Open;
         self.session.welcomed_ms = self.now.mono_ms;
+        self.session.head = head;
         self.session.plan_ping();
         self.session.enrol = None;
         self.session.hello_once = false;

@@ -122,6 +122,10 @@ pub struct Welcome {
     /// Whether a catalogue follows (else entries after the device's cursor).
     #[n(6)]
     pub catalogue: bool,
+    /// The newest durable entry now: a device has caught up once its cursor stands here or beyond. Ranges up to here
+    /// come even if there is nothing in them that the device may see.
+    #[n(7)]
+    pub head: Lsn,
 }
 
 /// See [`HubFrame::Catalogue`].

@@ -88,7 +88,7 @@ any_struct! {
     PushedFact { hash, fact }
     Resolve { tag, conversation, message, resolution, seen }
     OfferedEntry { epoch, stamp, body }
-    Welcome { session, epoch, now_ms, member, role, policy, catalogue }
+    Welcome { session, epoch, now_ms, member, role, policy, catalogue, head }
     Catalogue { tag, page, conversations, team, end }
     Team { members, policy, role }
     CatalogueConversation { conversation, open_segment, open_card, newest, markers, documents }

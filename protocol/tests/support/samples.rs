@@ -476,6 +476,7 @@ pub(crate) fn hub_frames() -> Vec<(&'static str, HubFrame)> {
             role,
             policy,
             catalogue,
+            head: Lsn(70_000),
         })
     };
     let entry_bytes = |name: &str| {

@@ -205,6 +205,7 @@ impl Hub {
             role,
             policy: self.access.committed.policy,
             catalogue: cursor.is_none(),
+            head: self.log.committed,
         };
         self.send(id, &HubFrame::Welcome(welcome), effects);
         if cursor.is_none() {

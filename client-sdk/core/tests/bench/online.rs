@@ -38,6 +38,33 @@ fn a_fact_is_durable_before_it_is_sent_and_stamped_once() {
 }
 
 #[test]
+fn caught_up_means_that_what_was_missed_has_come() {
+    expect![[r#"
+        behind
+          hello cursor=10 witness=0
+          online
+        write hello
+          persist 3
+        persist
+          push s0#1 opening hello(seen -)
+          done
+        ack ok
+          persist 5
+        entries +hey
+          persist 4
+          caughtup
+        persist
+        offline
+          offline
+        online
+          hello cursor=12 witness=12
+          online
+          caughtup
+    "#]]
+    .assert_eq(&run("behind; write hello; persist; ack ok; entries +hey; persist; offline; online"));
+}
+
+#[test]
 fn what_was_written_offline_is_sent_in_order() {
     expect![[r#"
         write one

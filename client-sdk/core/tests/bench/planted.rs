@@ -37,6 +37,7 @@ const SCRIPTS: &[(ClientBug, &str)] = &[
         "online; entries import0:<a; open; snapshot-imported 0; parsed; fetched none; entries undo0; persist; rows",
     ),
     (ClientBug::ArrivalNotShown, "online; entries s0+a; entries opened1 s1+b; persist; open; older"),
+    (ClientBug::CaughtUpAtOnce, "behind; entries +a; persist"),
 ];
 
 #[test]

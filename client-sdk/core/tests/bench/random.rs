@@ -6,6 +6,7 @@ use crate::script::Bench;
 
 const STEPS: &[&str] = &[
     "online",
+    "behind",
     "catalogue",
     "offline",
     "wait 700",

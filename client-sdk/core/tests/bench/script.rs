@@ -161,7 +161,7 @@ impl Bench {
             "snapshot" | "fetched" => fetch,
             "parsed" | "unparsed" => !self.parses.is_empty(),
             "built" => !self.builds.is_empty(),
-            "online" | "catalogue" => !self.online() && (self.dialled || self.device.next_wake().is_some()),
+            "online" | "behind" | "catalogue" => !self.online() && (self.dialled || self.device.next_wake().is_some()),
             "wait" | "offline" | "small" | "epoch" if !self.lsn.is_multiple_of(4) => false,
             "entries" if step.contains("revoke") && !self.lsn.is_multiple_of(8) => false,
             "entries" if step == "entries pushed" => !self.pushes.is_empty(),
@@ -184,8 +184,10 @@ impl Bench {
 
     fn step(&mut self, word: &str, rest: &str) {
         match word {
-            "online" => self.connect(self.epoch, false),
-            "catalogue" => self.connect(self.epoch, true),
+            "online" => self.connect(self.epoch, false, Lsn::ZERO),
+            // The next entry is durable already.
+            "behind" => self.connect(self.epoch, false, Lsn(self.lsn + 1)),
+            "catalogue" => self.connect(self.epoch, true, Lsn::ZERO),
             "offline" => {
                 self.dialled = false;
                 self.input(Input::Disconnected { connection: self.connection });
@@ -280,7 +282,7 @@ impl Bench {
         self.act(Act::Resolve { conversation: CONVERSATION, message: self.messages[target], resolution });
     }
 
-    fn connect(&mut self, number: u8, catalogue: bool) {
+    fn connect(&mut self, number: u8, catalogue: bool, head: Lsn) {
         let quiet = core::mem::replace(&mut self.quiet, true);
         if !self.dialled {
             self.pushes.clear();
@@ -301,6 +303,7 @@ impl Bench {
             role: Role::Agent,
             policy: Policy::default(),
             catalogue,
+            head,
         }));
     }
 

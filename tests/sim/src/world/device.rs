@@ -12,7 +12,7 @@ use lockstep_core::input::SessionId;
 use lockstep_protocol::auth::DeviceKey;
 use lockstep_protocol::document;
 use lockstep_protocol::fact::Fact;
-use lockstep_protocol::id::{ConversationId, DeviceId, DocumentId, InviteCode, MemberId, MessageId};
+use lockstep_protocol::id::{ConversationId, DeviceId, DocumentId, Epoch, InviteCode, Lsn, MemberId, MessageId};
 use lockstep_protocol::refusal::RefusalCode;
 
 use super::acts::sees_reply;
@@ -55,6 +55,8 @@ pub(super) struct SimDevice {
     pub(super) replies_seeing: BTreeMap<u64, ConversationId>,
     /// Its store went back to an older copy since the hub's disk last did.
     pub(super) restored: bool,
+    /// The log's durable end when its connection was begun, and how often the hub's disk had gone back.
+    log_then: (u64, Epoch, Lsn),
 }
 
 impl SimDevice {
@@ -85,6 +87,7 @@ impl SimDevice {
             open_requests: 0,
             replies_seeing: BTreeMap::new(),
             restored: false,
+            log_then: Default::default(),
         }
     }
 
@@ -214,7 +217,11 @@ impl World {
         let run = self.devices[at].run;
         for effect in effects {
             match effect {
-                Effect::Connect { connection } => self.device_connects(at, connection),
+                Effect::Connect { connection } => {
+                    let model = &self.checker.model;
+                    self.devices[at].log_then = (self.checker.returns, model.epoch(), model.head());
+                    self.device_connects(at, connection);
+                }
                 Effect::Disconnect { connection } => self.device_closes(at, connection),
                 Effect::Send { connection, bytes } => {
                     self.check_told(at, &bytes)?;
@@ -252,6 +259,7 @@ impl World {
                     match notice {
                         Notice::Stopped(code) => self.devices[at].stopped = Some(code),
                         Notice::Online { .. } => self.devices[at].stopped = None,
+                        Notice::CaughtUp => self.check_caught_up(at)?,
                         Notice::UpdateNeeded | Notice::WrongHub => {
                             return Violation::fail("device", format!("d{at} notes {notice:?}"));
                         }
@@ -284,6 +292,17 @@ impl World {
                     }
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// A device that says so has everything that was durable when it began to connect.
+    fn check_caught_up(&self, at: usize) -> Result<(), Violation> {
+        let (returns, epoch, head) = self.devices[at].log_then;
+        let cursor = self.devices[at].core.as_ref().and_then(|core| core.meta().cursor).unwrap_or_default();
+        if returns == self.checker.returns && cursor.epoch == epoch && cursor.lsn < head {
+            let text = format!("d{at} says that it has caught up at {:?}, the log ended at {head:?}", cursor.lsn);
+            return Violation::fail("caught-up", text);
         }
         Ok(())
     }
