@@ -20,12 +20,25 @@ use lockstep_protocol::id::{
 };
 use lockstep_protocol::limits;
 use lockstep_protocol::link::Link;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-type Socket = WebSocketStream<TlsStream<TcpStream>>;
+type Socket = WebSocketStream<Box<dyn Stream>>;
+
+/// What a WebSocket runs over.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// How a device reaches the hub.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Tls,
+    /// As a proxy of the hub's machine does.
+    Plain,
+}
 
 /// A connected, enrolled device: what writes, and what reads.
 pub(crate) struct Device {
@@ -85,18 +98,31 @@ impl Device {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)?;
         let address = format!("{}:{}", link.host, link.port);
-        let (mut device, transcript) = Self::connect(&address, secret, link.pinned).await?;
+        let (mut device, transcript) = Self::connect(&address, Way::Tls, secret, link.pinned).await?;
         let proof = transcript.sign_enrol(&DeviceKey::new(&secret), &link.code);
         let (version, key) = (limits::PROTOCOL_VERSION, device.author.key);
         let enrol = Enrol { version, code: link.code, key, name: "load".into(), proof };
         device.author.send(&DeviceFrame::Enrol(enrol)).await?;
+        device.catalogue().await?;
+        Ok(device)
+    }
+
+    /// Connects again and takes what the hub has to say at first.
+    pub(crate) async fn open(address: &str, way: Way, identity: &Identity) -> anyhow::Result<Self> {
+        let mut device = Self::hello(address, way, identity, None).await?;
+        device.catalogue().await?;
+        Ok(device)
+    }
+
+    /// Reads the catalogue to its end.
+    async fn catalogue(&mut self) -> anyhow::Result<()> {
         loop {
-            match device.reader.next().await? {
-                HubFrame::Welcome(welcome) => device.author.member = welcome.member,
+            match self.reader.next().await? {
+                HubFrame::Welcome(welcome) => self.author.member = welcome.member,
                 HubFrame::Catalogue(page) => {
                     if let Some(end) = page.end {
-                        device.identity.cursor = Some(end);
-                        return Ok(device);
+                        self.identity.cursor = Some(end);
+                        return Ok(());
                     }
                 }
                 HubFrame::Refusal { refusal, .. } => bail!("refused: {}", refusal.message),
@@ -105,9 +131,17 @@ impl Device {
         }
     }
 
-    async fn connect(address: &str, secret: [u8; 32], pinned: PinnedKeyHash) -> anyhow::Result<(Self, Transcript)> {
-        let tls = raw::tls(address).await;
-        let (socket, _) = client_async_with_config(format!("wss://{address}/v1/sync"), tls, None).await?;
+    async fn connect(
+        address: &str,
+        way: Way,
+        secret: [u8; 32],
+        pinned: PinnedKeyHash,
+    ) -> anyhow::Result<(Self, Transcript)> {
+        let (scheme, stream): (_, Box<dyn Stream>) = match way {
+            Way::Tls => ("wss", Box::new(raw::tls(address).await)),
+            Way::Plain => ("ws", Box::new(TcpStream::connect(address).await?)),
+        };
+        let (socket, _) = client_async_with_config(format!("{scheme}://{address}/v1/sync"), stream, None).await?;
         let (sink, stream) = socket.split();
         let author = Author { sink, key: DeviceKey::new(&secret).public(), member: MemberId::HUB };
         let identity = Identity { secret, pinned, cursor: None };
@@ -119,11 +153,7 @@ impl Device {
 
     /// Connects again and waits until the first facts that it has missed are there.
     pub(crate) async fn sync(address: &str, identity: &Identity) -> anyhow::Result<()> {
-        let (mut device, transcript) = Self::connect(address, identity.secret, identity.pinned).await?;
-        let proof = transcript.sign_hello(&DeviceKey::new(&identity.secret));
-        let (version, id) = (limits::PROTOCOL_VERSION, DeviceId::of(&device.author.key));
-        let hello = Hello { version, device: id, proof, cursor: identity.cursor, witness: None, capabilities: 0 };
-        device.author.send(&DeviceFrame::Hello(hello)).await?;
+        let mut device = Self::hello(address, Way::Tls, identity, identity.cursor).await?;
         loop {
             let frame = device.reader.next().await?;
             match &frame {
@@ -132,6 +162,15 @@ impl Device {
                 _ => {}
             }
         }
+    }
+
+    async fn hello(address: &str, way: Way, identity: &Identity, cursor: Option<Cursor>) -> anyhow::Result<Self> {
+        let (mut device, transcript) = Self::connect(address, way, identity.secret, identity.pinned).await?;
+        let proof = transcript.sign_hello(&DeviceKey::new(&identity.secret));
+        let (version, id) = (limits::PROTOCOL_VERSION, DeviceId::of(&device.author.key));
+        let hello = Hello { version, device: id, proof, cursor, witness: None, capabilities: 0 };
+        device.author.send(&DeviceFrame::Hello(hello)).await?;
+        Ok(device)
     }
 
     /// Only reads from now on; it stays connected.

@@ -39,6 +39,8 @@ pub struct Config {
 pub struct ListenConfig {
     /// Address and port; port 0 takes a free one.
     pub address: SocketAddr,
+    /// A second port, of this machine only and without TLS, for a proxy that holds the hub's certificate.
+    pub plain: Option<SocketAddr>,
     /// Names and addresses by which devices reach the hub; the first goes into pairing links. Empty: what the machine
     /// knows of itself.
     pub names: Vec<String>,
@@ -92,6 +94,7 @@ impl Default for Config {
             folder: PathBuf::from("/var/lib/lockstep"),
             listen: ListenConfig {
                 address: SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT)),
+                plain: None,
                 names: Vec::new(),
                 connections_max: 16_384,
                 handshakes_max: 256,
@@ -282,13 +285,13 @@ mod tests {
 
     #[test]
     fn all_problems_come_at_once() {
-        let file =
-            "folder = 3\nnonsense = 1\n[listen]\naddress = \"here\"\nconnection_max = 5\n[log]\nformat = \"xml\"";
+        let file = "folder = 3\nnonsense = 1\n[listen]\naddress = \"here\"\nplain = \"10.0.0.1:80\"\nconnection_max = 5\n[log]\nformat = \"xml\"";
         let problems =
             load(file, &[("LOCKSTEP_GRACE_SECONDS", "soon")], &[("tls.key", "k.pem"), ("x", "y")]).unwrap_err();
         let text = problems.to_string();
         for part in [
-            "8 problems",
+            "9 problems",
+            "listen.plain: only an address of this machine",
             "folder: ",
             "no setting `nonsense`",
             "listen.address: ",

@@ -1,32 +1,29 @@
 //! One WebSocket: frames in to the hub, frames out from it. One task a connection, which ends with either side.
 
+mod halves;
+pub(crate) mod queue;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use lockstep_core::effect::CloseReason;
 use lockstep_core::input::{Input, SessionId};
 use lockstep_protocol::codec::{self, DecodeError};
 use lockstep_protocol::limits;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, WriteHalf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, error::CapacityError};
 
-use crate::driver::{HubHandle, Outgoing, Session};
+use crate::driver::{HubHandle, Session};
 use crate::metrics::Metrics;
+use halves::Reading;
+use queue::{End, SendQueue};
 
 /// Read buffer of a connection, bytes: allocated for each one, so small.
 const READ_BUFFER_BYTES: usize = 1024;
-/// What is gathered before the socket is written to, bytes.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
-/// The most that one socket write may hold back, bytes: one frame more than is gathered.
-const WRITE_BUFFER_BYTES_MAX: usize = WRITE_BUFFER_BYTES + 2 * limits::FRAME_BYTES_MAX;
-/// Frames gathered for one flush.
-const GATHER_MAX: usize = 64;
 /// A connection that the hub closes gets so long to take what was sent before.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
@@ -35,36 +32,34 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 const SENT_REPORT_BYTES: usize = limits::SESSION_QUEUE_BYTES_MAX / 16;
 
 const _: () = assert!(SENT_REPORT_BYTES * 4 <= limits::SESSION_QUEUE_BYTES_MAX);
-const _: () = assert!(WRITE_BUFFER_BYTES_MAX > limits::FRAME_BYTES_MAX + WRITE_BUFFER_BYTES);
 
 /// The limits of a WebSocket: the library's own defaults are unbounded or wasteful.
 #[must_use]
-pub(crate) fn websocket_config() -> WebSocketConfig {
+fn websocket_config() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
         .max_message_size(Some(limits::FRAME_BYTES_MAX))
         .max_frame_size(Some(limits::FRAME_BYTES_MAX))
         .accept_unmasked_frames(false)
 }
 
 /// Runs a connection to its end, and tells the hub. Answers why the hub closed it, if it did.
-pub(crate) async fn run<S>(socket: WebSocketStream<S>, hub: &HubHandle, metrics: &Arc<Metrics>) -> Option<CloseReason>
+pub(crate) async fn run<S>(stream: S, hub: &HubHandle, metrics: &Arc<Metrics>) -> Option<CloseReason>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite,
 {
-    let Ok(session) = hub.connect() else { return None };
-    let Session { id, mut queue, closing } = session;
+    let Ok(Session { id, queue }) = hub.connect() else { return None };
     metrics.connected();
-    let (sink, stream) = socket.split();
+    let (reading, writing) = tokio::io::split(stream);
+    let reading = Reading { stream: reading, queue: Arc::clone(&queue) };
+    let socket = WebSocketStream::from_raw_socket(reading, Role::Server, Some(websocket_config())).await;
     let too_late = async {
-        closing.notified().await;
+        queue.ended().await;
         tokio::time::sleep(CLOSE_GRACE).await;
     };
     let reason = tokio::select! {
-        reason = write_all(sink, id, &mut queue, hub) => reason,
-        () = read_all(stream, id, hub, metrics) => None,
+        reason = write_all(writing, id, &queue, hub) => reason,
+        () = read_all(socket, id, hub, metrics) => None,
         () = too_late => None,
     };
     metrics.disconnected();
@@ -72,11 +67,11 @@ where
     reason
 }
 
-async fn read_all<S>(mut stream: SplitStream<WebSocketStream<S>>, id: SessionId, hub: &HubHandle, metrics: &Metrics)
+async fn read_all<S>(mut socket: WebSocketStream<Reading<S>>, id: SessionId, hub: &HubHandle, metrics: &Metrics)
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite,
 {
-    while let Some(message) = stream.next().await {
+    while let Some(message) = socket.next().await {
         let frame = match message {
             Ok(Message::Binary(bytes)) => {
                 metrics.frame_received();
@@ -107,71 +102,54 @@ where
     }
 }
 
+/// Writes what the queue holds until the connection ends; answers why the hub closed it.
 async fn write_all<S>(
-    mut sink: SplitSink<WebSocketStream<S>, Message>,
+    mut stream: WriteHalf<S>,
     id: SessionId,
-    queue: &mut tokio::sync::mpsc::UnboundedReceiver<Outgoing>,
+    queue: &SendQueue,
     hub: &HubHandle,
 ) -> Option<CloseReason>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite,
 {
-    let mut next = queue.recv().await;
-    let mut bytes = 0;
+    let mut unreported = 0;
     loop {
-        for _ in 0..GATHER_MAX {
-            match next.take() {
-                Some(Outgoing::Frame(frame)) => {
-                    bytes += frame.len();
-                    if !feed(&mut sink, frame).await {
-                        return None;
-                    }
-                }
-                Some(Outgoing::Close(reason)) => return close(sink, Some(reason)).await,
-                None => break,
+        let waiting = queue.take().await;
+        match halves::write(&mut stream, &waiting).await {
+            Ok(bytes) => unreported += bytes,
+            Err(error) => {
+                tracing::debug!(session = id.0, %error, "connection broke");
+                return None;
             }
-            next = queue.try_recv().ok();
         }
-        if let Err(error) = sink.flush().await {
-            tracing::debug!(session = id.0, %error, "connection broke");
-            return None;
+        if let Some(end) = waiting.end {
+            return close(stream, end).await;
         }
-        if bytes >= SENT_REPORT_BYTES {
-            hub.tell(Input::Sent { session: id, bytes });
-            bytes = 0;
-        }
-        if next.is_none() {
-            next = queue.recv().await;
-        }
-        if next.is_none() {
-            // The hub has ended.
-            return close(sink, None).await;
+        if unreported >= SENT_REPORT_BYTES {
+            hub.tell(Input::Sent { session: id, bytes: unreported });
+            unreported = 0;
         }
     }
 }
 
-async fn feed<S>(sink: &mut SplitSink<WebSocketStream<S>, Message>, frame: Bytes) -> bool
+async fn close<S>(mut stream: WriteHalf<S>, end: End) -> Option<CloseReason>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite,
 {
-    sink.feed(Message::Binary(frame)).await.is_ok()
-}
-
-async fn close<S>(mut sink: SplitSink<WebSocketStream<S>, Message>, reason: Option<CloseReason>) -> Option<CloseReason>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let (code, text) = match reason {
-        Some(CloseReason::Refused(_)) => (CloseCode::Policy, "refused"),
-        Some(CloseReason::TooSlow) => (CloseCode::Policy, "too slow"),
-        Some(CloseReason::NewEpoch) => (CloseCode::Restart, "new epoch"),
-        None => (CloseCode::Away, "hub is stopping"),
+    let (code, text) = match end {
+        End::Closed(CloseReason::Refused(_)) => (CloseCode::Policy, "refused"),
+        End::Closed(CloseReason::TooSlow) => (CloseCode::Policy, "too slow"),
+        End::Closed(CloseReason::NewEpoch) => (CloseCode::Restart, "new epoch"),
+        End::HubEnded => (CloseCode::Away, "hub is stopping"),
     };
     let frame = CloseFrame { code, reason: text.into() };
     // The peer may be gone already; either way the connection ends.
-    let sent = tokio::time::timeout(CLOSE_GRACE, sink.send(Message::Close(Some(frame)))).await;
+    let sent = tokio::time::timeout(CLOSE_GRACE, halves::write_close(&mut stream, frame)).await;
     if !matches!(sent, Ok(Ok(()))) {
         tracing::debug!("a closing frame could not be sent");
     }
-    reason
+    match end {
+        End::Closed(reason) => Some(reason),
+        End::HubEnded => None,
+    }
 }

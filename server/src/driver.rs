@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use lockstep_core::effect::{CloseReason, Effect, ImportPlan, Report, Ticket};
 use lockstep_core::hub::{Boot, Hub};
 use lockstep_core::input::{ImportSegment, Input, SessionId};
@@ -13,10 +12,11 @@ use lockstep_protocol::fact::KeyId;
 use lockstep_protocol::frame::{Command, Outcome};
 use lockstep_protocol::id::{ConversationId, Epoch, ImportId, Lsn};
 use lockstep_protocol::refusal::Refusal;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::commit::Committer;
+use crate::connection::queue::{SendQueue, Sender};
 use crate::entropy;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -29,32 +29,13 @@ const UNSYNCED_BATCHES_MAX: u64 = 8_192;
 /// Inputs taken in one go before effects are looked at by others.
 const BURST_MAX: usize = 64;
 
-/// What a connection's writer is to do.
-#[derive(Debug)]
-pub enum Outgoing {
-    /// Send one frame.
-    Frame(Bytes),
-    /// Close after what was queued before.
-    Close(CloseReason),
-}
-
 /// A connection as its own task holds it.
 #[derive(Debug)]
 pub struct Session {
     /// Its number.
-    pub id: SessionId,
-    /// What its writer is to do, in order. Unbounded here: the core bounds what it sends by the credit that
-    /// `Sent` returns.
-    pub queue: mpsc::UnboundedReceiver<Outgoing>,
-    /// Notified when the hub has closed it, also while its writer waits for a peer that does not read.
-    pub closing: Arc<Notify>,
-}
-
-/// A connection as the hub's task holds it.
-#[derive(Debug)]
-struct Writer {
-    queue: mpsc::UnboundedSender<Outgoing>,
-    closing: Arc<Notify>,
+    pub(crate) id: SessionId,
+    /// What its writer is to do, in order.
+    pub(crate) queue: Arc<SendQueue>,
 }
 
 /// What an import begins with, or why not.
@@ -63,7 +44,7 @@ type Planned = Result<ImportPlan, Box<Refusal>>;
 #[derive(Debug)]
 enum Event {
     Input(Input),
-    Connected(SessionId, Writer),
+    Connected(SessionId, Sender),
     Administered(Box<Command>, oneshot::Sender<Outcome>),
     ImportAsked(ConversationId, Vec<KeyId>, oneshot::Sender<Planned>),
     ImportBuilt(Box<ImportSegment>, oneshot::Sender<Outcome>),
@@ -118,11 +99,9 @@ impl HubHandle {
     /// If the hub has ended.
     pub fn connect(&self) -> Result<Session, Stopping> {
         let id = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
-        let (outgoing, queue) = mpsc::unbounded_channel();
-        let closing = Arc::new(Notify::new());
-        let writer = Writer { queue: outgoing, closing: Arc::clone(&closing) };
-        self.inbox.send(Event::Connected(id, writer)).map_err(|_| Stopping)?;
-        Ok(Session { id, queue, closing })
+        let queue = Arc::new(SendQueue::default());
+        self.inbox.send(Event::Connected(id, Sender::new(&queue))).map_err(|_| Stopping)?;
+        Ok(Session { id, queue })
     }
 
     /// A frame of a connection. Waits while the hub or its disk is behind: that is the back-pressure on peers.
@@ -233,7 +212,7 @@ pub(crate) struct Driver {
     committer: Committer,
     workers: Workers,
     metrics: Arc<Metrics>,
-    sessions: BTreeMap<SessionId, Writer>,
+    sessions: BTreeMap<SessionId, Sender>,
     answers: BTreeMap<u64, oneshot::Sender<Outcome>>,
     plans: BTreeMap<u64, oneshot::Sender<Planned>>,
     next_request: u64,
@@ -344,8 +323,8 @@ impl Driver {
         let now = self.clock.now();
         let input = match event {
             Event::Input(input) => input,
-            Event::Connected(session, writer) => {
-                self.sessions.insert(session, writer);
+            Event::Connected(session, sender) => {
+                self.sessions.insert(session, sender);
                 Input::Connected { session, entropy: entropy::fresh() }
             }
             Event::Administered(command, answer) => {
@@ -397,16 +376,15 @@ impl Driver {
                 Effect::Send { session, bytes } => {
                     self.metrics.frame_sent(bytes.len());
                     // A writer that is gone has said `Disconnected`, or is about to.
-                    if let Some(writer) = self.sessions.get(&session) {
-                        drop(writer.queue.send(Outgoing::Frame(bytes)));
+                    if let Some(sender) = self.sessions.get(&session) {
+                        sender.send(bytes);
                     }
                 }
                 Effect::Close { session, reason } => {
                     self.metrics.closed(reason_label(reason));
                     tracing::info!(session = session.0, ?reason, "connection closed by the hub");
-                    if let Some(writer) = self.sessions.get(&session) {
-                        drop(writer.queue.send(Outgoing::Close(reason)));
-                        writer.closing.notify_one();
+                    if let Some(sender) = self.sessions.get(&session) {
+                        sender.close(reason);
                     }
                 }
                 Effect::Commit(batch) => {

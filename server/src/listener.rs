@@ -15,12 +15,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use lockstep_core::effect::CloseReason;
 use lockstep_protocol::limits;
 use lockstep_protocol::refusal::RefusalCode;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::config::{ListenConfig, MetricsAccess};
 use crate::connection;
@@ -54,13 +53,15 @@ struct Shared {
     connections: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
     gate: Arc<Gate>,
-    offences: Mutex<Offences>,
+    /// Of peers that are known by their address; behind a proxy nobody is.
+    offences: Option<Mutex<Offences>>,
 }
 
 /// The port, bound and not yet served.
 pub(crate) struct Listener {
     tcp: TcpListener,
-    acceptor: TlsAcceptor,
+    /// None where a proxy of this machine speaks TLS in the hub's place.
+    acceptor: Option<TlsAcceptor>,
     shared: Arc<Shared>,
 }
 
@@ -71,29 +72,31 @@ impl std::fmt::Debug for Listener {
 }
 
 impl Listener {
-    /// Binds the port.
+    /// Binds a port; without an acceptor, for a proxy of this machine that speaks TLS in the hub's place.
     ///
     /// # Errors
     /// If the system does not give it.
     pub(crate) async fn bind(
+        address: SocketAddr,
         config: &ListenConfig,
-        acceptor: TlsAcceptor,
+        acceptor: Option<TlsAcceptor>,
         hub: HubHandle,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
-        let socket = if config.address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
-        socket.bind(config.address)?;
+        socket.bind(address)?;
         // After a restart all devices come at once.
         let tcp = socket.listen(BACKLOG)?;
+        let share = if acceptor.is_some() { ADDRESS_SHARE } else { 1 };
         let shared = Shared {
             hub,
             metrics,
             metrics_access: config.metrics,
             connections: Arc::new(Semaphore::new(config.connections_max)),
             handshakes: Arc::new(Semaphore::new(config.handshakes_max)),
-            gate: Gate::new((config.handshakes_max / ADDRESS_SHARE).max(1)),
-            offences: Mutex::new(Offences::default()),
+            gate: Gate::new((config.handshakes_max / share).max(1)),
+            offences: acceptor.is_some().then(Mutex::default),
         };
         Ok(Self { tcp, acceptor, shared: Arc::new(shared) })
     }
@@ -154,30 +157,29 @@ fn note_end(ended: Result<(), tokio::task::JoinError>) {
 }
 
 /// One connection from TCP to its end.
-async fn serve(acceptor: TlsAcceptor, shared: &Shared, tcp: TcpStream, peer: IpAddr, place: Place) {
+async fn serve(acceptor: Option<TlsAcceptor>, shared: &Shared, tcp: TcpStream, peer: IpAddr, place: Place) {
     // In a box, which goes when it is done: a task is as large as the largest thing that it ever waits for, and most of
     // them are devices that have been connected for hours.
     let Some(upgraded) = Box::pin(let_in(acceptor, shared, tcp, peer, place)).await else { return };
-    let config = connection::websocket_config();
-    let socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
-    let reason = connection::run(socket, &shared.hub, &shared.metrics).await;
+    let reason = connection::run(upgraded, &shared.hub, &shared.metrics).await;
     if let Some(CloseReason::Refused(code)) = reason
         && is_offence(code)
+        && let Some(offences) = &shared.offences
     {
-        shared.offences.lock().unwrap_or_else(PoisonError::into_inner).note(peer);
+        offences.lock().unwrap_or_else(PoisonError::into_inner).note(peer);
     }
 }
 
 /// From TCP to the upgrade to a WebSocket; none for a connection that fails, or wanted a page only.
 async fn let_in(
-    acceptor: TlsAcceptor,
+    acceptor: Option<TlsAcceptor>,
     shared: &Shared,
     tcp: TcpStream,
     peer: IpAddr,
     _place: Place,
 ) -> Option<TokioIo<Upgraded>> {
-    let pause = shared.offences.lock().unwrap_or_else(PoisonError::into_inner).pause(peer);
-    if let Some(pause) = pause {
+    let pause = |offences: &Mutex<Offences>| offences.lock().unwrap_or_else(PoisonError::into_inner).pause(peer);
+    if let Some(pause) = shared.offences.as_ref().and_then(pause) {
         tokio::time::sleep(pause).await;
     }
     // Only now: whoever is made to wait takes nothing from those who are not.
@@ -190,22 +192,31 @@ async fn let_in(
         tracing::debug!(%error, "a connection was gone at once");
         return None;
     }
-    let tls = match tokio::time::timeout(HANDSHAKE, acceptor.accept(tcp)).await {
-        Ok(Ok(tls)) => tls,
+    let Some(acceptor) = acceptor else { return upgraded(shared, peer, tcp).await };
+    match tokio::time::timeout(HANDSHAKE, acceptor.accept(tcp)).await {
+        Ok(Ok(tls)) => upgraded(shared, peer, tls).await,
         Ok(Err(error)) => {
             shared.metrics.closed("tls");
             tracing::debug!(%error, "TLS failed");
-            return None;
+            None
         }
         Err(_) => {
             shared.metrics.closed("handshake_timeout");
-            return None;
+            None
         }
-    };
+    }
+}
+
+/// Answers HTTP until a request wants a WebSocket.
+async fn upgraded<S>(shared: &Shared, peer: IpAddr, stream: S) -> Option<TokioIo<Upgraded>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let pages = Pages::new(shared, peer);
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
-    let answered = http.serve_connection(TokioIo::new(tls), service_fn(|request| pages.call(request))).with_upgrades();
+    let answered =
+        http.serve_connection(TokioIo::new(stream), service_fn(|request| pages.call(request))).with_upgrades();
     match tokio::time::timeout(HTTP, answered).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {

@@ -127,10 +127,16 @@ impl Server {
         let driver =
             Driver::start(boot, Arc::clone(&store), Arc::clone(&metrics), grace).map_err(ServerError::Thread)?;
         let hub = driver.handle();
-        let listener = Listener::bind(&config.listen, certificate.acceptor()?, hub.clone(), Arc::clone(&metrics)).await;
-        let listen = |error| ServerError::Listen { address: config.listen.address, error };
-        let listener = listener.map_err(listen)?;
-        let address = listener.address().map_err(listen)?;
+        let bind = async |address, acceptor| {
+            let bound = Listener::bind(address, &config.listen, acceptor, hub.clone(), Arc::clone(&metrics)).await;
+            let bound = bound.and_then(|listener| Ok((listener.address()?, listener)));
+            bound.map_err(|error| ServerError::Listen { address, error })
+        };
+        let (address, listener) = bind(config.listen.address, Some(certificate.acceptor()?)).await?;
+        let plain = match config.listen.plain {
+            Some(address) => Some(bind(address, None).await?),
+            None => None,
+        };
         let identity = Identity {
             hub: store.hub(),
             address,
@@ -148,6 +154,10 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(listener.run(stopping.clone()));
+        if let Some((address, listener)) = plain {
+            tracing::info!(%address, "a proxy of this machine may connect without TLS");
+            tasks.spawn(listener.run(stopping.clone()));
+        }
         tasks.spawn(admin.run(stopping.clone()));
         tasks.spawn(keep_certificate(certificate, stopping));
         let driver = tokio::spawn(async move {

@@ -1,5 +1,6 @@
 //! One setting: its key, its meaning, its default as TOML writes it, and how it gets into the configuration.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use toml::Value;
@@ -58,6 +59,22 @@ pub(super) const SETTINGS: &[Setting] = &[
         take: |config, value| {
             let parsed = text(value)?.parse();
             config.listen.address = parsed.map_err(|_| "an address with a port, as \"0.0.0.0:7443\"".to_owned())?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "listen.plain",
+        meaning: "A second port without TLS, of this machine only, for a proxy that speaks TLS with the hub's certificate and\n\
+                  key: devices pin that key. As \"127.0.0.1:7480\"; empty: none. It has connections_max places of its own.",
+        default: "\"\"",
+        take: |config, value| {
+            let text = text(value)?;
+            let wanted = "an address of this machine with a port, as \"127.0.0.1:7480\", or nothing";
+            let parsed = (!text.is_empty()).then(|| text.parse::<SocketAddr>()).transpose().map_err(|_| wanted)?;
+            if parsed.is_some_and(|address| !address.ip().is_loopback()) {
+                return Err("only an address of this machine (127.0.0.1, ::1): it has no TLS".into());
+            }
+            config.listen.plain = parsed;
             Ok(())
         },
     },
