@@ -1,22 +1,31 @@
 //! Rows of a conversation's index: whoever reads one gets it whole, from the log or from a snapshot, or an error that
 //! names what is damaged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use lockstep_core::effect::{Apply, Batch, Ticket};
+use lockstep_core::hub::{HubConfig, SegmentLimits};
 use lockstep_core::query::{Answer, Query};
-use lockstep_core::row::{IndexRow, KeyRow, SnapshotRow, Write};
+use lockstep_core::row::{IndexRow, KeyRow, MessageRow, SnapshotRow, Write};
+use lockstep_protocol::change::{ChainHead, derive};
 use lockstep_protocol::codec;
-use lockstep_protocol::fact::KeyId;
-use lockstep_protocol::id::{ConversationId, DocumentId, DocumentKind, HubId, Lsn, MemberId};
+use lockstep_protocol::directory::{Conversation, Role};
+use lockstep_protocol::entry::{Delivery, EntryBody, HubKey, PlacedFact, Resolution, Stamp, Verdict};
+use lockstep_protocol::fact::{Direction, Fact, KeyId, Message};
+use lockstep_protocol::frame::{Command, DeviceFrame, HubFrame, OfferedEntry, Outcome, Resolve};
+use lockstep_protocol::id::{
+    ActorId, ConversationId, DocumentId, DocumentKind, Epoch, FactId, HubId, Lsn, MemberId, MessageId,
+};
 use lockstep_server::store::keys::{self, FORMAT_VERSION, Family, Meta};
-use lockstep_server::store::record::encode_snapshot;
+use lockstep_server::store::record::{decode_snapshot, encode_snapshot};
 use lockstep_server::store::seal::{self, Place};
 use lockstep_server::store::{Store, StoreConfig, StoreError};
-use lockstep_sim::script;
+use lockstep_sim::local::{LocalChain, LocalDevice, LocalHub};
 use lockstep_sim::store::Disk;
 use lockstep_sim::worker::Worker;
+
+const TALK: ConversationId = ConversationId([0xc1; 16]);
 
 type Keys = BTreeSet<(ConversationId, KeyId)>;
 
@@ -28,11 +37,47 @@ struct History {
 }
 
 impl History {
-    fn drawn(seed: u64) -> Self {
-        let bytes: Vec<u8> = (0..150u64)
-            .flat_map(|at| blake3::hash(&[seed.to_be_bytes(), at.to_be_bytes()].concat()).as_bytes().to_owned())
-            .collect();
-        let (mut batches, disk) = script::record(&bytes);
+    /// Of a few devices that write what can be written, into segments of a few messages and a card; now and then a
+    /// fact is admitted again as after a restore.
+    fn new() -> Self {
+        let mut team = Team::new();
+        let mut replies = Vec::new();
+        for round in 0..12u64 {
+            let note = team.message(Direction::Note, None);
+            team.push(0, &Fact::Message(note.clone()));
+            let reply = team.message(Direction::Out, replies.last().copied());
+            team.push(0, &Fact::Message(reply.clone()));
+            replies.push(reply.id);
+            // Another member's, within the window: it is held, and every other one is sent anyway.
+            let held = team.message(Direction::Out, replies.last().copied());
+            team.push(1, &Fact::Message(Message { by: MemberId(3), ..held.clone() }));
+            team.hub.advance(60_000);
+            if round % 2 == 0 {
+                let (message, seen) = (held.id, replies.last().copied());
+                let resolution = if round % 4 == 0 { Resolution::Send } else { Resolution::Discard };
+                team.send(1, &DeviceFrame::Resolve(Resolve { tag: 1, conversation: TALK, message, resolution, seen }));
+                replies.extend((resolution == Resolution::Send).then_some(held.id));
+                team.hub.advance(60_000);
+            }
+            for delivery in [Delivery::Sending, Delivery::Sent].into_iter().take(1 + round as usize % 2) {
+                let command = Command::Deliver { conversation: TALK, message: reply.id, delivery };
+                team.send(2, &DeviceFrame::Command { tag: 2, command });
+            }
+            let (message, by) = (note.id, MemberId(3));
+            let mut id = || FactId(team.ulid());
+            let facts = [
+                (1, Fact::Reaction { message, by, id: id(), emoji: "🙂".into() }),
+                (0, Fact::Edit { message: reply.id, id: id(), body: "better".into() }),
+                (0, Fact::Field { name: "city".into(), id: id(), value: "Lisboa".into() }),
+                (1, Fact::Label { label: "vip".into(), id: id(), on: round % 2 == 0 }),
+                (0, Fact::Retraction { message, id: id(), reason: String::new() }),
+            ];
+            for (who, fact) in facts.into_iter().take(3 + round as usize % 3) {
+                team.push(who, &fact);
+            }
+            team.readmit(round);
+        }
+        let (mut batches, disk) = (team.hub.committed, team.hub.store.disk);
         let mut keys = Keys::new();
         for batch in &mut batches {
             batch.writes.retain(|write| !matches!(write, Write::Floor(_)));
@@ -75,6 +120,97 @@ impl History {
     }
 }
 
+/// A hub and its devices: of members 2 and 3, and of the service.
+struct Team {
+    hub: LocalHub,
+    devices: Vec<LocalDevice>,
+    chains: BTreeMap<(usize, DocumentId), LocalChain>,
+    drawn: u128,
+}
+
+impl Team {
+    fn new() -> Self {
+        let mut hub = LocalHub::new(HubConfig {
+            retention_ms: u64::MAX,
+            session_queue_bytes_max: 1 << 20,
+            log_read_bytes_max: 1 << 16,
+            conversations_bytes_max: 1 << 20,
+            compact_tail: 16,
+            segment: SegmentLimits {
+                open_messages: 6,
+                open_ops: 60,
+                open_text_bytes: 2_048,
+                late_message_ops: 80,
+                late_edit_ops: 100,
+            },
+        });
+        hub.worker = Some(Worker::Automerge);
+        for (member, role) in [(2, Role::Agent), (3, Role::Agent), (5, Role::Service)] {
+            hub.add_member(member, role);
+        }
+        let assigned = vec![MemberId(2), MemberId(3)];
+        let conversation = Conversation { id: TALK, customer: "Casa".into(), service: Some(MemberId(5)), assigned };
+        assert!(matches!(hub.administer(Command::ConversationOpen(conversation)), Outcome::Done(_)));
+        let devices = [2, 3, 5].map(|member: u8| hub.enrol(member.into(), member)).into();
+        Self { hub, devices, chains: BTreeMap::new(), drawn: 0 }
+    }
+
+    fn ulid(&mut self) -> [u8; 16] {
+        self.drawn += 1;
+        FactId::from_parts(self.hub.now.wall_ms, self.drawn).0
+    }
+
+    fn message(&mut self, dir: Direction, seen: Option<MessageId>) -> Message {
+        let (id, body) = (MessageId(self.ulid()), format!("message {}", self.drawn));
+        Message { id, by: MemberId(2), dir, kind: "text".into(), body, seen, re: None, media: None, src: None }
+    }
+
+    /// The document that a fact goes into now.
+    fn open(&self, fact: &Fact) -> DocumentId {
+        let row = self.hub.store.disk.conversation(TALK).unwrap();
+        match fact.document_kind() {
+            DocumentKind::Card => DocumentId::card(TALK, row.open_card),
+            DocumentKind::Segment | DocumentKind::Imported => DocumentId::segment(TALK, row.open_segment),
+        }
+    }
+
+    fn push(&mut self, who: usize, fact: &Fact) {
+        let document = self.open(fact);
+        let chain = self.chains.entry((who, document)).or_insert_with(|| self.devices[who].chain(document, 1));
+        let outcome = chain.push(&mut self.hub, fact);
+        assert!(matches!(outcome, Outcome::Placed { .. }), "{fact:?}: {outcome:?}");
+    }
+
+    fn send(&mut self, who: usize, frame: &DeviceFrame) {
+        let frames = self.hub.send(self.devices[who].session, frame);
+        let is_done = frames.iter().any(
+            |frame| matches!(frame, HubFrame::Ack { results, .. } if !matches!(results[..], [Outcome::Refused(_)])),
+        );
+        assert!(is_done, "{frame:?}: {frames:?}");
+    }
+
+    /// A note that the hub stamped in an epoch of which it knows nothing more.
+    fn readmit(&mut self, round: u64) {
+        let dir = if round.is_multiple_of(2) { Direction::Note } else { Direction::Out };
+        let fact = Fact::Message(self.message(dir, None));
+        let (document, actor) = (self.open(&fact), ActorId([9; 16]));
+        let head = derive(&actor, &ChainHead::empty(document.kind), &fact);
+        let body = EntryBody::Fact(PlacedFact {
+            document,
+            actor,
+            seq: 1,
+            hash: head.hash.prefix(),
+            fact,
+            opening: None,
+            origin: None,
+        });
+        let (key, epoch, at_ms) = (HubKey::new(&[8; 32]), Epoch([4; 16]), self.hub.now.wall_ms - 1_000_000);
+        let (lsn, member) = (Lsn(1_000 + round), MemberId(3));
+        let stamp = Stamp::sign(&key, &epoch, lsn, at_ms, member, Verdict::Accepted, &body.mac_bytes());
+        self.send(0, &DeviceFrame::Offer { tag: 3, entries: vec![OfferedEntry { epoch, stamp, body }] });
+    }
+}
+
 fn batch(writes: Vec<Write>) -> Batch {
     Batch { ticket: Ticket(u64::MAX), entries: Vec::new(), writes, outside: Vec::new() }
 }
@@ -102,195 +238,185 @@ fn expected(history: &History) -> Vec<Option<IndexRow>> {
     history.keys.iter().map(|(conversation, key)| history.disk.key(*conversation, *key).cloned()).collect()
 }
 
-/// The closed store as RocksDB alone sees it.
-fn raw(
-    folder: &Path,
-    work: impl FnOnce(&dyn Fn(Family, &[u8]) -> Option<Vec<u8>>, &dyn Fn(Family, &[u8], Option<&[u8]>)),
-) {
-    let (options, path) = (rocksdb::Options::default(), folder.join("store"));
-    let database = rocksdb::DB::open_cf(&options, &path, rocksdb::DB::list_cf(&options, &path).unwrap()).unwrap();
-    let of = |family: Family| database.cf_handle(family.name()).unwrap();
-    let get = |family: Family, key: &[u8]| database.get_cf(of(family), key).unwrap();
-    let put = |family: Family, key: &[u8], value: Option<&[u8]>| match value {
-        Some(value) => database.put_cf(of(family), key, value).unwrap(),
-        None => database.delete_cf(of(family), key).unwrap(),
-    };
-    work(&get, &put);
+/// The closed store as RocksDB alone sees it, with values unpacked.
+struct Raw(rocksdb::DB);
+
+impl Raw {
+    fn open(folder: &Path) -> Self {
+        let (options, path) = (rocksdb::Options::default(), folder.join("store"));
+        let families = rocksdb::DB::list_cf(&options, &path).unwrap();
+        Self(rocksdb::DB::open_cf(&options, &path, families).unwrap())
+    }
+
+    fn get(&self, family: Family, key: &[u8]) -> Vec<u8> {
+        let stored = self.0.get_cf(self.0.cf_handle(family.name()).unwrap(), key).unwrap().unwrap();
+        seal::unpack(Place { family, key }, &stored).unwrap().into_owned()
+    }
+
+    fn put(&self, family: Family, key: &[u8], value: &[u8]) {
+        let mut stored = Vec::new();
+        seal::pack(Place { family, key }, &mut stored, |bytes| bytes.extend_from_slice(value));
+        self.0.put_cf(self.0.cf_handle(family.name()).unwrap(), key, stored).unwrap();
+    }
+
+    fn delete(&self, family: Family, key: &[u8]) {
+        self.0.delete_cf(self.0.cf_handle(family.name()).unwrap(), key).unwrap();
+    }
+
+    fn snapshot(&self, document: DocumentId) -> SnapshotRow {
+        decode_snapshot(&self.get(Family::Snapshots, &keys::document(document))).unwrap()
+    }
+
+    fn put_snapshot(&self, document: DocumentId, row: &SnapshotRow) {
+        let mut bytes = Vec::new();
+        encode_snapshot(row, &mut bytes);
+        self.put(Family::Snapshots, &keys::document(document), &bytes);
+    }
 }
 
-fn packed(family: Family, key: &[u8], value: &[u8]) -> Vec<u8> {
-    let mut stored = Vec::new();
-    seal::pack(Place { family, key }, &mut stored, |bytes| bytes.extend_from_slice(value));
-    stored
-}
-
-/// Facts among rows: messages that something became of, other messages, other facts, and facts of cards.
-fn census(rows: &[Option<IndexRow>]) -> [usize; 4] {
-    let facts = || {
-        rows.iter().flatten().filter_map(|row| match row {
-            IndexRow::Fact(row) => Some(row),
-            IndexRow::Media(_) => None,
-        })
-    };
-    let something = |row: &KeyRow| {
-        row.message.as_ref().is_some_and(|message| {
-            message.delivery.is_some() || message.resolution.is_some() || !message.reactions.is_empty()
-        })
-    };
+/// Facts among rows, of every kind that there is.
+fn census(rows: &[Option<IndexRow>]) -> [usize; 9] {
+    let facts = rows.iter().flatten().filter_map(|row| match row {
+        IndexRow::Fact(row) => Some(row),
+        IndexRow::Media(_) => None,
+    });
+    let facts: Vec<&KeyRow> = facts.collect();
+    let messages =
+        |is: fn(&MessageRow) -> bool| facts.iter().filter_map(|row| row.message.as_ref()).filter(|row| is(row)).count();
     [
-        facts().filter(|row| something(row)).count(),
-        facts().filter(|row| row.message.is_some() && !something(row)).count(),
-        facts().filter(|row| row.message.is_none()).count(),
-        facts().filter(|row| row.document.kind == DocumentKind::Card).count(),
+        facts.iter().filter(|row| row.document.kind == DocumentKind::Card).count(),
+        facts.iter().filter(|row| row.document.number > 0).count(),
+        facts.iter().filter(|row| row.message.is_none()).count(),
+        messages(|row| row.delivery.is_some()),
+        messages(|row| row.resolution == Some(Resolution::Send) && row.accepted.is_some()),
+        messages(|row| row.resolution == Some(Resolution::Discard) && row.accepted.is_none()),
+        messages(|row| row.readmitted),
+        messages(|row| !row.retracted_by.is_empty()),
+        messages(|row| !row.reactions.is_empty()),
     ]
 }
 
 #[test]
 fn rows_below_the_floor_are_completed_from_snapshots() {
-    let mut seen = [0; 4];
-    for seed in 0..6 {
-        let history = History::drawn(seed);
-        let folder = tempfile::tempdir().unwrap();
-        let store = history.written(folder.path());
-        let before = expected(&history);
-        assert_eq!(rows(&store, &history.keys), before, "seed {seed}");
-        // Who began to read before the floor passed and the snapshots were replaced reads on.
-        let earlier = store.reader();
-        store.commit(&[history.retired()]).unwrap();
-        assert_eq!(rows(&store, &history.keys), before, "seed {seed}");
-        for query in ask(&history.keys) {
-            let answer = format!("{:?}", earlier.answer(&query).unwrap());
-            assert_eq!(answer, format!("{:?}", store.reader().answer(&query).unwrap()), "seed {seed}");
-        }
-        drop(earlier);
-        // Something more becomes of each message: its row is written anew, its entry is long gone.
-        let mut after = before.clone();
-        let mut writes = Vec::new();
-        for ((conversation, key), row) in history.keys.iter().zip(&mut after) {
-            if let Some(IndexRow::Fact(KeyRow { message: Some(message), .. })) = row {
-                message.reactions.push((MemberId(u32::MAX), 1));
-                writes.push(Write::Key(*conversation, *key, Box::new(row.clone().unwrap())));
-            }
-        }
-        store.commit(&[batch(writes)]).unwrap();
-        drop(store);
-        let store = open(folder.path());
-        assert_eq!(rows(&store, &history.keys), after, "seed {seed}");
-        store.check().unwrap();
-        seen.iter_mut().zip(census(&before)).for_each(|(all, some)| *all += some);
+    let history = History::new();
+    let folder = tempfile::tempdir().unwrap();
+    let store = history.written(folder.path());
+    let before = expected(&history);
+    let census = census(&before);
+    assert!(census.iter().all(|count| *count >= 3), "{census:?}");
+    assert_eq!(rows(&store, &history.keys), before);
+    // Who began to read before the floor passed and the snapshots were replaced reads on.
+    let earlier = store.reader();
+    store.commit(&[history.retired()]).unwrap();
+    assert_eq!(rows(&store, &history.keys), before);
+    for query in ask(&history.keys) {
+        let answers = [&earlier, &store.reader()].map(|reader| format!("{:?}", reader.answer(&query).unwrap()));
+        assert_eq!(answers[0], answers[1]);
     }
-    assert!(seen.iter().all(|count| *count > 3), "{seen:?}");
+    drop(earlier);
+    // Something more becomes of each message: its row is written anew, its entry is long gone.
+    let mut after = before;
+    let mut writes = Vec::new();
+    for ((conversation, key), row) in history.keys.iter().zip(&mut after) {
+        if let Some(IndexRow::Fact(KeyRow { message: Some(message), .. })) = row {
+            message.reactions.push((MemberId(u32::MAX), 1));
+            writes.push(Write::Key(*conversation, *key, Box::new(row.clone().unwrap())));
+        }
+    }
+    store.commit(&[batch(writes)]).unwrap();
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(rows(&store, &history.keys), after);
+    store.check().unwrap();
 }
 
 #[test]
 fn rows_of_older_formats_are_read() {
-    let history = History::drawn(1);
+    let history = History::new();
     let folder = tempfile::tempdir().unwrap();
     drop(history.written(folder.path()));
     let format = Meta::Format.key();
-    raw(folder.path(), |get, put| {
-        for (conversation, key) in &history.keys {
-            let row = history.disk.key(*conversation, *key).unwrap();
-            let key = keys::index(*conversation, *key);
-            let whole = packed(Family::Keys, &key, &codec::encode(row));
-            assert!(whole.len() >= get(Family::Keys, &key).unwrap().len());
-            put(Family::Keys, &key, Some(&whole));
-        }
-        put(Family::Meta, format, Some(&packed(Family::Meta, format, &2u32.to_be_bytes())));
-    });
+    let database = Raw::open(folder.path());
+    for (conversation, key) in &history.keys {
+        let row = history.disk.key(*conversation, *key).unwrap();
+        let key = keys::index(*conversation, *key);
+        let whole = codec::encode(row);
+        assert!(whole.len() > 3 * database.get(Family::Keys, &key).len());
+        database.put(Family::Keys, &key, &whole);
+    }
+    database.put(Family::Meta, format, &2u32.to_be_bytes());
+    drop(database);
     let store = open(folder.path());
     assert_eq!(rows(&store, &history.keys), expected(&history));
     store.check().unwrap();
     store.commit(&[history.retired()]).unwrap();
     assert_eq!(rows(&store, &history.keys), expected(&history));
     drop(store);
-    raw(folder.path(), |get, _| {
-        let expected = packed(Family::Meta, format, &FORMAT_VERSION.to_be_bytes());
-        assert_eq!(get(Family::Meta, format), Some(expected), "an older program refuses it from now on");
-    });
+    // An older program refuses it from now on.
+    assert_eq!(Raw::open(folder.path()).get(Family::Meta, format), FORMAT_VERSION.to_be_bytes());
 }
 
-/// What is done to a closed store, given the key of the fact's row, its LSN, and that of another fact.
-type Damage = fn(&dyn Fn(Family, &[u8]) -> Option<Vec<u8>>, &dyn Fn(Family, &[u8], Option<&[u8]>), &KeyRow, &KeyRow);
+/// What is done to a closed store, given a fact's row and that of a fact in another document.
+type Damage = fn(&Raw, &KeyRow, &KeyRow);
 
 fn lsn_key(row: &KeyRow) -> [u8; 8] {
     row.stamp.lsn.0.to_be_bytes()
 }
 
-fn snapshot(get: &dyn Fn(Family, &[u8]) -> Option<Vec<u8>>, key: &[u8]) -> Vec<u8> {
-    let stored = get(Family::Snapshots, key).unwrap();
-    seal::unpack(Place { family: Family::Snapshots, key }, &stored).unwrap().into_owned()
-}
-
 #[test]
 fn what_a_row_stands_on_is_missing_or_damaged() {
-    let logged: [(&str, &str, Damage); 3] = [
-        ("log", "missing", |_, put, row, _| put(Family::Log, &lsn_key(row), None)),
-        ("log", "no entry", |get, put, row, _| {
-            let key = lsn_key(row);
-            let whole = get(Family::Log, &key).unwrap();
-            put(Family::Log, &key, Some(&whole[..whole.len() - 1]));
+    // Whether the floor has passed, the family that is named, what is said.
+    let damages: [(bool, &str, &str, Damage); 7] = [
+        (false, "log", "missing", |database, row, _| database.delete(Family::Log, &lsn_key(row))),
+        (false, "log", "no entry", |database, row, _| {
+            let whole = database.get(Family::Log, &lsn_key(row));
+            database.put(Family::Log, &lsn_key(row), &whole[..whole.len() - 1]);
         }),
-        ("keys", "no fact", |get, put, row, other| {
-            put(Family::Log, &lsn_key(row), get(Family::Log, &lsn_key(other)).as_deref());
+        (false, "keys", "no fact", |database, row, other| {
+            database.put(Family::Log, &lsn_key(row), &database.get(Family::Log, &lsn_key(other)));
         }),
-    ];
-    let compacted: [(&str, &str, Damage); 4] = [
-        ("snapshots", "missing", |_, put, row, _| put(Family::Snapshots, &keys::document(row.document), None)),
-        ("keys", "no fact", |get, put, row, other| {
-            // Another document's; both are segments.
-            let whole = get(Family::Snapshots, &keys::document(other.document));
-            put(Family::Snapshots, &keys::document(row.document), whole.as_deref());
+        (true, "snapshots", "missing", |database, row, _| {
+            database.delete(Family::Snapshots, &keys::document(row.document));
         }),
-        ("snapshots", "cannot be read", |get, put, row, _| {
-            let key = keys::document(row.document);
-            let whole = lockstep_server::store::record::decode_snapshot(&snapshot(get, &key)).unwrap();
-            let (mut bytes, cut) = (Vec::new(), whole.bytes.len() - 1);
-            encode_snapshot(&SnapshotRow { bytes: whole.bytes.slice(..cut), ..whole }, &mut bytes);
-            put(Family::Snapshots, &key, Some(&packed(Family::Snapshots, &key, &bytes)));
+        (true, "keys", "no fact", |database, row, other| {
+            database.put_snapshot(row.document, &database.snapshot(other.document));
         }),
-        ("snapshots", "does not hold", |get, put, row, other| {
-            let (key, from) = (keys::document(row.document), keys::document(other.document));
-            let whole = lockstep_server::store::record::decode_snapshot(&snapshot(get, &key)).unwrap();
-            let other = lockstep_server::store::record::decode_snapshot(&snapshot(get, &from)).unwrap();
-            let mut bytes = Vec::new();
-            encode_snapshot(&SnapshotRow { bytes: other.bytes, ..whole }, &mut bytes);
-            put(Family::Snapshots, &key, Some(&packed(Family::Snapshots, &key, &bytes)));
+        (true, "snapshots", "cannot be read", |database, row, _| {
+            let whole = database.snapshot(row.document);
+            let cut = whole.bytes.slice(..whole.bytes.len() - 1);
+            database.put_snapshot(row.document, &SnapshotRow { bytes: cut, ..whole });
+        }),
+        (true, "snapshots", "does not hold", |database, row, other| {
+            let (whole, other) = (database.snapshot(row.document), database.snapshot(other.document));
+            database.put_snapshot(row.document, &SnapshotRow { bytes: other.bytes, ..whole });
         }),
     ];
-    let history = History::drawn(2);
-    let facts: Vec<((ConversationId, KeyId), KeyRow)> = history
-        .keys
-        .iter()
-        .zip(expected(&history))
-        .filter_map(|(place, row)| match row {
-            Some(IndexRow::Fact(row)) if row.document.kind == DocumentKind::Segment => Some((*place, row)),
+    let history = History::new();
+    let first_in = |number: u32| {
+        let rows = history.keys.iter().zip(expected(&history));
+        let mut of_it = rows.filter_map(|((_, key), row)| match row {
+            Some(IndexRow::Fact(row)) if row.document == DocumentId::segment(TALK, number) => Some((*key, row)),
             _ => None,
-        })
-        .collect();
-    let ((conversation, key), row) = facts[0].clone();
-    let other = facts.iter().find(|(_, other)| other.document != row.document).unwrap().1.clone();
-    let damages = logged.iter().map(|damage| (false, damage)).chain(compacted.iter().map(|damage| (true, damage)));
-    for (retired, (family, what, damage)) in damages {
+        });
+        of_it.next().unwrap()
+    };
+    let [(key, row), (_, other), (untouched, its_row)] = [0, 1, 2].map(first_in);
+    for (retired, family, what, damage) in damages {
         let folder = tempfile::tempdir().unwrap();
         let store = history.written(folder.path());
         if retired {
             store.commit(&[history.retired()]).unwrap();
         }
         drop(store);
-        raw(folder.path(), |get, put| damage(get, put, &row, &other));
+        damage(&Raw::open(folder.path()), &row, &other);
         let store = open(folder.path());
-        let error = store.reader().answer(&Query::Keys { conversation, keys: vec![key] }).unwrap_err();
+        let ask = |key| store.reader().answer(&Query::Keys { conversation: TALK, keys: vec![key] });
+        let error = ask(key).unwrap_err();
         let said = error.to_string();
-        assert!(matches!(error, StoreError::Corrupt { family: found, .. } if found == *family), "{what}: {said}");
+        assert!(matches!(error, StoreError::Corrupt { family: found, .. } if found == family), "{what}: {said}");
         assert!(said.contains(what), "{what}: {said}");
         assert!(store.check().is_err(), "{what}");
         // What does not stand on it is answered.
-        let untouched = facts.iter().find(|(_, fact)| {
-            fact.document != row.document && fact.document != other.document && fact.stamp.lsn > Lsn::ZERO
-        });
-        let ((conversation, key), fact) = untouched.unwrap().clone();
-        let answer = store.reader().answer(&Query::Keys { conversation, keys: vec![key] }).unwrap();
-        assert!(matches!(answer, Answer::Keys(rows) if rows == [Some(IndexRow::Fact(fact))]), "{what}");
+        assert!(matches!(ask(untouched), Ok(Answer::Keys(rows)) if rows == [Some(IndexRow::Fact(its_row.clone()))]));
     }
 }
