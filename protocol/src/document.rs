@@ -123,6 +123,22 @@ pub fn compact(
     if Document::load(kind, &bytes)?.chains == *expect { Ok(bytes) } else { Err(DocumentError::HeadsDiffer) }
 }
 
+/// Every fact of saved bytes with its change's hash, as Automerge finds them. For bytes that [`compact`] wrote and that
+/// were kept well: that they are made of facts is not proven again, which [`Document::load`] does.
+///
+/// # Errors
+/// `Automerge`, `NotFacts` or `Panicked`.
+pub fn saved_facts(kind: DocumentKind, bytes: &[u8]) -> Result<Vec<(ChainFact, ChangeHash)>, DocumentError> {
+    guarded(|| {
+        let mut facts = Vec::new();
+        extract::facts(kind, &Automerge::load(bytes)?, |placed, hash| {
+            facts.push((placed, hash));
+            Ok(())
+        })?;
+        Ok(facts)
+    })
+}
+
 impl Document {
     /// A document without facts.
     ///

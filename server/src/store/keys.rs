@@ -12,7 +12,7 @@
 //! | `conversations` | conversation (16) | CBOR of `ConversationRow` |
 //! | `documents` | document (21) | CBOR of `DocumentRow` |
 //! | `chains` | document (21) ‖ actor (16) | CBOR of `ChainRow` |
-//! | `keys` | conversation (16) ‖ key (16) | CBOR of `IndexRow` |
+//! | `keys` | conversation (16) ‖ key (16) | what the log does not say of the fact there, see `index.rs`; or CBOR of `IndexRow` |
 //! | `snapshots` | document (21) | CBOR of `upto`, saved document, table by columns; compressed |
 //!
 //! A document is conversation (16) ‖ kind (1) ‖ number (4).
@@ -22,8 +22,9 @@ use lockstep_protocol::id::{ActorId, ConversationId, DeviceId, DocumentId, Docum
 
 /// The format that this program writes. It opens this and every older one, and refuses a newer one.
 ///
-/// 1: snapshots with their tables by rows. 2: by columns; those by rows are still read.
-pub const FORMAT_VERSION: u32 = 2;
+/// 1: snapshots with their tables by rows. 2: by columns; those by rows are still read. 3: rows of `keys` without what
+/// the log says; whole ones are still read.
+pub const FORMAT_VERSION: u32 = 3;
 
 /// A column family.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -219,6 +220,13 @@ pub fn index(conversation: ConversationId, key: KeyId) -> [u8; 32] {
     bytes
 }
 
+/// The parts of a key of `keys`; none for bytes that are no such key.
+#[must_use]
+pub fn index_of(bytes: &[u8]) -> Option<(ConversationId, KeyId)> {
+    let (conversation, key) = bytes.split_first_chunk::<16>()?;
+    Some((ConversationId(*conversation), KeyId(key.try_into().ok()?)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,6 +254,9 @@ mod tests {
         }
         assert_eq!(DirectoryKey::from_bytes(&[MEMBER, 1]), None);
         assert_eq!(document_of(&[0; 20]), None);
+        let key = index(conversation, KeyId([9; 16]));
+        assert_eq!(index_of(&key), Some((conversation, KeyId([9; 16]))));
+        assert_eq!(index_of(&key[1..]), None);
         assert!(Family::ALL.windows(2).all(|pair| (pair[0] as u8) < pair[1] as u8));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lockstep_core::query::{Answer, Query, StoredEntry};
-use lockstep_core::row::{ChainRow, ConversationRow, DocumentRow, DocumentState, IndexRow, SnapshotRow};
+use lockstep_core::row::{ChainRow, ConversationRow, DocumentRow, DocumentState, SnapshotRow};
 use lockstep_protocol::directory::{Device, Member, Policy};
 use lockstep_protocol::entry::LogChain;
 use lockstep_protocol::frame::CatalogueDocument;
@@ -11,6 +11,7 @@ use lockstep_protocol::id::{ActorId, ConversationId, DeviceId, DocumentId, Docum
 use minicbor::Decode;
 use rocksdb::{DB, Direction, IteratorMode, ReadOptions, SnapshotWithThreadMode};
 
+use super::index::{self, Index};
 use super::keys::{self, DirectoryKey, Family, Meta};
 use super::record::{self, Floor, Head, LogRecord};
 use super::seal::{self, Place};
@@ -85,8 +86,8 @@ impl<'a> Reader<'a> {
             }
             Query::Document(id) => Answer::Document(self.document(*id)?),
             Query::Keys { conversation, keys } => {
-                let rows = keys.iter().map(|key| self.row(Family::Keys, &keys::index(*conversation, *key)));
-                Answer::Keys(rows.collect::<Result<Vec<Option<IndexRow>>, _>>()?)
+                let mut index = Index::new(self)?;
+                Answer::Keys(keys.iter().map(|key| index.row(*conversation, *key)).collect::<Result<_, _>>()?)
             }
             Query::Chain { lsn, .. } => Answer::Chain(self.chain_at(*lsn)?),
             Query::Log { after, upto, bytes_max, .. } => self.log(*after, *upto, *bytes_max)?,
@@ -163,6 +164,7 @@ impl<'a> Reader<'a> {
     pub(super) fn check(&self, family: Family) -> Result<u64, StoreError> {
         let mut rows = 0;
         let mut expected: Option<Lsn> = None;
+        let mut index = Index::new(self)?;
         if family == Family::Tails {
             for item in self.iterate(family, &[]) {
                 item.map_err(|error| self.damaged(Place { family, key: &[] }, error))?;
@@ -192,7 +194,7 @@ impl<'a> Reader<'a> {
                 Family::Conversations => drop(decode::<ConversationRow>(place, value)?),
                 Family::Documents => drop(decode::<DocumentRow>(place, value)?),
                 Family::Chains => drop(decode::<ChainRow>(place, value)?),
-                Family::Keys => drop(decode::<IndexRow>(place, value)?),
+                Family::Keys => drop(index.complete(key, value)?),
                 Family::Snapshots => {
                     record::decode_snapshot(value).ok_or_else(|| StoreError::corrupt(place, "no snapshot"))?;
                 }
@@ -248,8 +250,8 @@ impl<'a> Reader<'a> {
             if !key.starts_with(&prefix) {
                 return Ok(false);
             }
-            let row: IndexRow = decode(Place { family: Family::Keys, key }, value)?;
-            if matches!(row, IndexRow::Fact(row) if row.document == document) {
+            let place = Place { family: Family::Keys, key };
+            if index::is_of(value, document).ok_or_else(|| StoreError::corrupt(place, "cannot be decoded"))? {
                 found.push(key.to_vec());
             }
             Ok(true)
@@ -387,7 +389,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(super) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let place = Place { family, key };
         let stored = self.snapshot.get_pinned_cf(self.store.family(family), key);
         let stored = stored.map_err(|error| self.damaged(place, error))?;

@@ -5,6 +5,7 @@ use lockstep_protocol::codec;
 use rocksdb::{ColumnFamily, WriteBatch};
 
 use super::Store;
+use super::index;
 use super::keys::{self, DirectoryKey, Family};
 use super::record;
 use super::seal::{self, Place};
@@ -49,7 +50,7 @@ impl<'a> Rows<'a> {
             Write::Document(id, row) => self.put_value(Family::Documents, &keys::document(*id), row),
             Write::Chain(id, actor, row) => self.put_value(Family::Chains, &keys::chain(*id, *actor), row),
             Write::Key(conversation, key, row) => {
-                self.put_value(Family::Keys, &keys::index(*conversation, *key), &**row);
+                self.put(Family::Keys, &keys::index(*conversation, *key), |bytes| index::encode(row, bytes));
             }
             Write::Snapshot(id, row) => match self.store.packed(*id, row.upto) {
                 Some(stored) => self.batch.put_cf(self.family(Family::Snapshots), keys::document(*id), stored),

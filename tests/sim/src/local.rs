@@ -42,8 +42,8 @@ pub struct LocalHub {
     pub now: Now,
     /// Whether what is sent leaves at once, so that credit returns.
     pub reads: bool,
-    /// Whether documents are compacted; without it every attempt fails as unreadable.
-    pub compacts: bool,
+    /// Who compacts documents; without it every attempt fails as unreadable.
+    pub worker: Option<Worker>,
     /// Every batch that became durable, in order.
     pub committed: Vec<Batch>,
     answers: Vec<Outcome>,
@@ -77,7 +77,7 @@ impl LocalHub {
             reports: Vec::new(),
             now,
             reads: true,
-            compacts: false,
+            worker: None,
             committed: Vec::new(),
             answers: Vec::new(),
             plans: Vec::new(),
@@ -121,9 +121,9 @@ impl LocalHub {
                 }
                 Effect::Load(query) => Input::Loaded { outcome: Ok(self.store.disk.answer(&query)), query },
                 Effect::Apply(apply) => {
-                    let outcome = match self.compacts {
-                        true => Worker::Facts.apply(&self.store.disk, &apply),
-                        false => Err(ApplyFailure::Unreadable),
+                    let outcome = match self.worker {
+                        Some(worker) => worker.apply(&self.store.disk, &apply),
+                        None => Err(ApplyFailure::Unreadable),
                     };
                     Input::Applied { document: apply.document, outcome }
                 }

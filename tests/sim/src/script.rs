@@ -17,6 +17,7 @@ use lockstep_protocol::limits;
 
 use crate::local::{LocalChain, LocalDevice, LocalHub};
 use crate::store::Disk;
+use crate::worker::Worker;
 
 const TALK: ConversationId = ConversationId([0xc1; 16]);
 /// Roles of the devices, in order; the last may see nothing.
@@ -40,15 +41,15 @@ pub fn run(bytes: &[u8]) {
     }
 }
 
-/// Runs the script with compaction, and answers what became durable in it and the disk that it came to: for a store that
-/// is to be held against the reference.
+/// Runs the script with real compaction, and answers what became durable in it and the disk that it came to: for a store
+/// that is to be held against the reference.
 ///
 /// # Panics
 /// As [`run`].
 #[must_use]
 pub fn record(bytes: &[u8]) -> (Vec<Batch>, Disk) {
     let mut script = Script::new(bytes);
-    script.hub.compacts = true;
+    script.hub.worker = Some(Worker::Automerge);
     for _ in 0..STEPS_MAX {
         if script.source.is_empty() {
             break;
