@@ -13,6 +13,8 @@ use crate::row::OutboxRow;
 pub(crate) struct Outbox {
     rows: BTreeMap<u64, (OutboxRow, Ticket)>,
     documents: BTreeMap<DocumentId, BTreeSet<u64>>,
+    /// Order by place in a chain.
+    places: BTreeMap<(DocumentId, ActorId, u32), u64>,
     messages: BTreeMap<MessageId, DocumentId>,
 }
 
@@ -26,6 +28,7 @@ impl Outbox {
             self.messages.insert(message.id, row.document);
         }
         self.documents.entry(row.document).or_default().insert(row.order);
+        self.places.insert((row.document, row.actor, row.seq), row.order);
         self.rows.insert(row.order, (row, ticket));
     }
 
@@ -39,6 +42,7 @@ impl Outbox {
         if orders.is_empty() {
             self.documents.remove(&row.document);
         }
+        self.places.remove(&(row.document, row.actor, row.seq));
         Some(row)
     }
 
@@ -63,17 +67,14 @@ impl Outbox {
     }
 
     /// Rows of a document in one chain, in order of seq, with their tickets.
-    pub(crate) fn chain(&self, document: DocumentId, actor: ActorId) -> Vec<(&OutboxRow, Ticket)> {
-        let orders = self.documents.get(&document).into_iter().flatten();
-        let mut chain: Vec<_> = orders.map(|order| &self.rows[order]).map(|(row, ticket)| (row, *ticket)).collect();
-        chain.retain(|(row, _)| row.actor == actor);
-        chain.sort_by_key(|(row, _)| row.seq);
-        chain
+    pub(crate) fn chain(&self, document: DocumentId, actor: ActorId) -> impl Iterator<Item = (&OutboxRow, Ticket)> {
+        let places = self.places.range((document, actor, 0)..=(document, actor, u32::MAX));
+        places.map(|(_, order)| &self.rows[order]).map(|(row, ticket)| (row, *ticket))
     }
 
     /// The row at a place of a chain.
     pub(crate) fn at(&self, document: DocumentId, actor: ActorId, seq: u32) -> Option<&OutboxRow> {
-        self.of(document).find(|row| row.actor == actor && row.seq == seq)
+        self.places.get(&(document, actor, seq)).map(|order| &self.rows[order].0)
     }
 
     /// Documents with rows, that with the oldest row first.
