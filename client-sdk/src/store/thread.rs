@@ -13,7 +13,7 @@ use tracing::{debug, error, warn};
 use super::{Store, StoreError};
 
 /// Transactions that one commit takes at most.
-const GROUP_MAX: usize = 64;
+const GROUP_MAX: usize = 1_024;
 
 /// What the driver wants of the store. The driver takes nothing new in while much of it waits.
 #[derive(Debug)]
