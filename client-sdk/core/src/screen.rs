@@ -297,7 +297,7 @@ impl Device {
         for id in arrived.chain(touched.messages.iter().copied()) {
             changes.entry(id).or_insert_with(|| {
                 let resolves = self.resolves.values().map(|(row, _)| row);
-                crate::message::message(&replicas, self.outbox.of_conversation(conversation), resolves, id)
+                crate::message::message(&replicas, self.outbox.about(conversation, id), resolves, id)
             });
         }
         let Some(view) = self.screen.views.get_mut(&conversation) else { return };
@@ -335,10 +335,7 @@ impl Device {
         for (_, loaded) in self.replicas.range(cards) {
             loaded.replica.facts().for_each(|held| content.add(&held.row.placed.fact));
         }
-        let pending = self.outbox.of_conversation(conversation).map(|row| &row.fact);
-        pending
-            .filter(|fact| matches!(fact, Fact::Field { .. } | Fact::Label { .. }))
-            .for_each(|fact| content.add(fact));
+        self.outbox.of_cards(conversation).for_each(|row| content.add(&row.fact));
         let fields: Vec<_> = content.fields.into_iter().map(|(name, (_, value))| (name, value)).collect();
         let labels: Vec<_> = content.labels.into_iter().filter(|(_, (_, on))| *on).map(|(label, _)| label).collect();
         let Some(view) = self.screen.views.get_mut(&conversation) else { return };
