@@ -106,3 +106,21 @@ fn tell(done: &UnboundedSender<Done>, said: Done) {
         debug!("the driver ended first; what it handed over is written all the same");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lockstep_client_core::row::Meta;
+
+    use super::*;
+
+    #[test]
+    fn of_a_row_that_is_written_again_the_newest_stands() {
+        let meta = |clock_ms| Write::Meta(Box::new(Meta { clock_ms, ..Meta::default() }));
+        let forget = Write::Forget(ConversationId([1; 16]));
+        let group = vec![
+            Transaction { ticket: Ticket(1), writes: vec![meta(1), Write::OutboxGone(1)] },
+            Transaction { ticket: Ticket(2), writes: vec![meta(2), forget.clone(), Write::OutboxGone(1)] },
+        ];
+        assert_eq!(newest_rows(group), [Write::OutboxGone(1), meta(2), forget, Write::OutboxGone(1)]);
+    }
+}
