@@ -160,7 +160,7 @@ impl Device {
     /// The conversations that it shows, newest first.
     #[must_use]
     pub fn conversations(&self) -> ConversationList {
-        self.watched.conversations.borrow().clone()
+        self.watched.conversations.read()
     }
 
     /// The conversations, now and whenever they change.

@@ -1,7 +1,8 @@
 //! How the device stands, and what it knows beside messages: kept up to date from what the core makes durable.
 
+use core::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lockstep_client_core::row::{ConversationRow, NotSentRow, Stored, Write};
 use lockstep_protocol::directory::{Policy, Role};
@@ -75,11 +76,69 @@ pub struct TeamView {
     pub role: Role,
 }
 
+/// The list of conversations: put together when somebody reads it, since every message changes it.
+#[derive(Debug, Default)]
+struct Listing {
+    newest: BTreeMap<ConversationId, Lsn>,
+    ordered: BTreeMap<(Reverse<Lsn>, ConversationId), Arc<Conversation>>,
+    /// As it was read last; none if it has changed since.
+    read: Option<ConversationList>,
+}
+
+impl Listing {
+    fn put(&mut self, conversation: Conversation) {
+        self.newest.insert(conversation.id, conversation.newest);
+        self.ordered.insert((Reverse(conversation.newest), conversation.id), Arc::new(conversation));
+    }
+
+    /// False if it was not there.
+    fn take(&mut self, id: ConversationId) -> bool {
+        self.read = None;
+        let newest = self.newest.remove(&id);
+        newest.is_some_and(|newest| self.ordered.remove(&(Reverse(newest), id)).is_some())
+    }
+
+    fn read(&mut self) -> ConversationList {
+        self.read.get_or_insert_with(|| self.ordered.values().cloned().collect()).clone()
+    }
+}
+
+/// A handle's end of the list of conversations.
+#[derive(Clone, Debug)]
+pub(crate) struct WatchedList {
+    listing: Arc<Mutex<Listing>>,
+    changed: watch::Receiver<()>,
+}
+
+impl WatchedList {
+    /// The list now; later changes are told by [`WatchedList::changed`].
+    pub(crate) fn current(&mut self) -> ConversationList {
+        let mut listing = locked(&self.listing);
+        self.changed.mark_unchanged();
+        listing.read()
+    }
+
+    /// The list now.
+    pub(crate) fn read(&self) -> ConversationList {
+        locked(&self.listing).read()
+    }
+
+    /// Waits until the list differs from [`WatchedList::current`]. None when the device is closed.
+    pub(crate) async fn changed(&mut self) -> Option<()> {
+        self.changed.changed().await.ok()
+    }
+}
+
+fn locked(listing: &Mutex<Listing>) -> MutexGuard<'_, Listing> {
+    // Nothing in here panics half-way.
+    listing.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What handles read.
 #[derive(Clone, Debug)]
 pub(crate) struct Watched {
     pub(crate) status: watch::Receiver<Status>,
-    pub(crate) conversations: watch::Receiver<ConversationList>,
+    pub(crate) conversations: WatchedList,
     pub(crate) team: watch::Receiver<Option<Arc<TeamView>>>,
     pub(crate) not_sent: watch::Receiver<Arc<[NotSentRow]>>,
 }
@@ -88,14 +147,15 @@ pub(crate) struct Watched {
 #[derive(Debug)]
 pub(crate) struct Mirror {
     pub(crate) status: Status,
-    conversations: BTreeMap<ConversationId, Arc<Conversation>>,
+    conversations: Arc<Mutex<Listing>>,
+    /// Conversations that are not shown as they are yet; none for one that is gone.
+    changes: BTreeMap<ConversationId, Option<Conversation>>,
     not_sent: BTreeMap<u64, NotSentRow>,
     outbox: BTreeSet<u64>,
     resolves: BTreeSet<u64>,
-    conversations_changed: bool,
     not_sent_changed: bool,
     told_status: watch::Sender<Status>,
-    told_conversations: watch::Sender<ConversationList>,
+    told_conversations: watch::Sender<()>,
     told_team: watch::Sender<Option<Arc<TeamView>>>,
     told_not_sent: watch::Sender<Arc<[NotSentRow]>>,
 }
@@ -103,21 +163,25 @@ pub(crate) struct Mirror {
 impl Mirror {
     pub(crate) fn new(stored: &Stored) -> (Self, Watched) {
         let (told_status, status) = watch::channel(Status::default());
-        let (told_conversations, conversations) = watch::channel(ConversationList::default());
+        let (told_conversations, changed) = watch::channel(());
+        let listing = Arc::<Mutex<Listing>>::default();
+        let shown = stored.conversations.iter().filter(|row| !row.lost);
+        shown.for_each(|row| locked(&listing).put(summary(row)));
+        // Who waits for a change before having read gets the first list.
+        told_conversations.send_replace(());
         let (told_team, team) = watch::channel(stored.team.as_ref().map(|team| Arc::new(team_view(team))));
         let (told_not_sent, not_sent) = watch::channel(Arc::default());
-        let shown = stored.conversations.iter().filter(|row| !row.lost);
         let mut mirror = Self {
             status: Status {
                 member: stored.meta.member,
                 role: stored.team.as_ref().map(|team| team.role),
                 ..Status::default()
             },
-            conversations: shown.map(|row| (row.conversation.id, Arc::new(summary(row)))).collect(),
+            conversations: listing.clone(),
+            changes: BTreeMap::new(),
             not_sent: stored.not_sent.iter().map(|row| (row.order, row.clone())).collect(),
             outbox: stored.outbox.iter().map(|row| row.order).collect(),
             resolves: stored.resolves.iter().map(|row| row.order).collect(),
-            conversations_changed: true,
             not_sent_changed: true,
             told_status,
             told_conversations,
@@ -125,18 +189,17 @@ impl Mirror {
             told_not_sent,
         };
         mirror.publish();
+        let conversations = WatchedList { listing, changed };
         (mirror, Watched { status, conversations, team, not_sent })
     }
 
     /// Takes note of a row on its way into the store.
     pub(crate) fn note(&mut self, write: &Write) {
         match write {
-            Write::Conversation(row) if row.lost => self.forget(row.conversation.id),
             Write::Conversation(row) => {
-                self.conversations.insert(row.conversation.id, Arc::new(summary(row)));
-                self.conversations_changed = true;
+                self.changes.insert(row.conversation.id, (!row.lost).then(|| summary(row)));
             }
-            Write::Forget(conversation) => self.forget(*conversation),
+            Write::Forget(conversation) => drop(self.changes.insert(*conversation, None)),
             Write::Team(team) => {
                 self.status.role = Some(team.role);
                 self.told_team.send_replace(Some(Arc::new(team_view(team))));
@@ -158,16 +221,17 @@ impl Mirror {
         }
     }
 
-    fn forget(&mut self, conversation: ConversationId) {
-        self.conversations_changed |= self.conversations.remove(&conversation).is_some();
-    }
-
     /// Shows the handles what changed.
     pub(crate) fn publish(&mut self) {
-        if core::mem::take(&mut self.conversations_changed) {
-            let mut list: Vec<_> = self.conversations.values().cloned().collect();
-            list.sort_by_key(|conversation| (core::cmp::Reverse(conversation.newest), conversation.id));
-            self.told_conversations.send_replace(list.into());
+        if !self.changes.is_empty() {
+            let mut listing = locked(&self.conversations);
+            let mut changed = false;
+            for (id, conversation) in core::mem::take(&mut self.changes) {
+                changed |= listing.take(id) | conversation.is_some();
+                conversation.into_iter().for_each(|conversation| listing.put(conversation));
+            }
+            // While it is locked: whoever reads it now has not missed this change, and is not told of it again.
+            self.told_conversations.send_if_modified(|()| changed);
         }
         if core::mem::take(&mut self.not_sent_changed) {
             self.told_not_sent.send_replace(self.not_sent.values().cloned().collect());

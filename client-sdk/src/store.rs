@@ -18,6 +18,7 @@ pub(crate) mod row;
 #[cfg(test)]
 mod tests;
 pub(crate) mod thread;
+mod writer;
 
 use std::fs::{self, File};
 use std::io;
@@ -30,14 +31,15 @@ use lockstep_client_core::row::{
     Stored, Write,
 };
 use lockstep_protocol::frame::Team;
-use lockstep_protocol::id::{ConversationId, DocumentId, PinnedKeyHash};
+use lockstep_protocol::id::{ConversationId, PinnedKeyHash};
 use minicbor::{Decode, Encode};
 use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageError, TableError, WriteTransaction,
 };
 use thiserror::Error;
 
-use row::{FORMAT_KEY, META, Row, Single, decode, encode, order_key};
+use row::{FORMAT_KEY, META, Row, Single, decode};
+use writer::Writer;
 
 /// The version of the store's format that this crate writes.
 pub const FORMAT: u32 = 1;
@@ -218,7 +220,7 @@ impl Store {
 
     /// Sets who the device is, durably.
     pub(crate) fn set_identity(&self, identity: &Identity) -> Result<(), StoreError> {
-        self.write_with(|transaction| put(transaction, identity))
+        self.write_with(|transaction| Writer::new(transaction).put(identity))
     }
 
     /// Carries out writes in order, as one transaction, durable when this returns.
@@ -226,7 +228,10 @@ impl Store {
     /// # Errors
     /// Then nothing of it is written.
     pub(crate) fn write(&self, writes: impl IntoIterator<Item = Write>) -> Result<(), StoreError> {
-        self.write_with(|transaction| writes.into_iter().try_for_each(|write| carry_out(transaction, write)))
+        self.write_with(|transaction| {
+            let mut writer = Writer::new(transaction);
+            writes.into_iter().try_for_each(|write| writer.carry_out(write))
+        })
     }
 
     /// Answers a question of the core.
@@ -315,65 +320,6 @@ impl core::fmt::Debug for Store {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Store").field("path", &self.path).finish_non_exhaustive()
     }
-}
-
-fn carry_out(transaction: &WriteTransaction, write: Write) -> Result<(), StoreError> {
-    match write {
-        Write::Meta(row) => put(transaction, &*row),
-        Write::Team(row) => put(transaction, &*row),
-        Write::Conversation(row) => put(transaction, &*row),
-        Write::Document(row) => put(transaction, &*row),
-        Write::DocumentGone(document) => forget_document(transaction, document),
-        Write::Fact(row) => put(transaction, &*row),
-        Write::Event(row) => match row.key() {
-            Some(_) => put(transaction, &*row),
-            None => Ok(()),
-        },
-        Write::Outbox(row) => put(transaction, &*row),
-        Write::OutboxGone(order) => delete::<OutboxRow>(transaction, &order_key(order)),
-        Write::Resolve(row) => put(transaction, &*row),
-        Write::ResolveGone(order) => delete::<ResolveRow>(transaction, &order_key(order)),
-        Write::Offer(row) => put(transaction, &*row),
-        Write::OfferGone(key) => delete::<OfferRow>(transaction, &row::offer_key(&key)),
-        Write::Backfill(row) => put(transaction, &row),
-        Write::BackfillGone(conversation) => delete::<BackfillRow>(transaction, &conversation.0),
-        Write::NotSent(row) => put(transaction, &*row),
-        Write::NotSentGone(order) => delete::<NotSentRow>(transaction, &order_key(order)),
-        Write::Forget(conversation) => forget(transaction, conversation),
-    }
-}
-
-fn forget_document(transaction: &WriteTransaction, document: DocumentId) -> Result<(), StoreError> {
-    let key = document.to_bytes();
-    delete::<DocumentRow>(transaction, &key)?;
-    delete_all::<FactRow>(transaction, &key)?;
-    delete_all::<EventRow>(transaction, &key)
-}
-
-fn forget(transaction: &WriteTransaction, conversation: ConversationId) -> Result<(), StoreError> {
-    let key = conversation.0;
-    delete::<ConversationRow>(transaction, &key)?;
-    delete::<BackfillRow>(transaction, &key)?;
-    delete_all::<DocumentRow>(transaction, &key)?;
-    delete_all::<FactRow>(transaction, &key)?;
-    delete_all::<EventRow>(transaction, &key)
-}
-
-fn put<R: Row>(transaction: &WriteTransaction, row: &R) -> Result<(), StoreError> {
-    let (key, value) = encode(row);
-    transaction.open_table(R::TABLE)?.insert(&key[..], &value[..])?;
-    Ok(())
-}
-
-fn delete<R: Row>(transaction: &WriteTransaction, key: &[u8]) -> Result<(), StoreError> {
-    transaction.open_table(R::TABLE)?.remove(key)?;
-    Ok(())
-}
-
-fn delete_all<R: Row>(transaction: &WriteTransaction, prefix: &[u8]) -> Result<(), StoreError> {
-    let last = last_with(prefix);
-    transaction.open_table(R::TABLE)?.retain_in::<&[u8], _>(prefix..=&last[..], |_, _| false)?;
-    Ok(())
 }
 
 /// The row of a table that holds one row of each type.

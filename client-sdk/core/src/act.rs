@@ -263,7 +263,7 @@ impl Device {
         let replicas = self.replicas.range(DocumentId::all_of(conversation));
         let replicas: Vec<_> = replicas.map(|(_, loaded)| &loaded.replica).collect();
         let resolves = self.resolves.values().map(|(row, _)| row);
-        message(&replicas, self.outbox.of_conversation(conversation), resolves, id)
+        message(&replicas, self.outbox.about(conversation, id), resolves, id)
     }
 
     /// How the hub judged a stamped message, for callers that decide by it.

@@ -241,6 +241,7 @@ impl Device {
         self.send_all();
         self.commit();
         self.paint();
+        self.tick_live();
         self.finish_acts();
         self.evict();
     }
@@ -273,7 +274,8 @@ impl Device {
             return None;
         }
         let pauses = if self.ready() { self.pauses.next_ms(self.now.mono_ms) } else { None };
-        [self.session.next_ms(), self.leases.next_ms(), self.load_again_ms, pauses].into_iter().flatten().min()
+        let live = self.screen.next_ms();
+        [self.session.next_ms(), self.leases.next_ms(), self.load_again_ms, pauses, live].into_iter().flatten().min()
     }
 
     /// Its own state, as far as it got (durable or about to be).

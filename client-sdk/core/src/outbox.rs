@@ -1,11 +1,13 @@
 //! Facts that the hub has not confirmed, in the order in which they were written.
 
+use core::ops::RangeInclusive;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_protocol::fact::Fact;
 use lockstep_protocol::id::{ActorId, ConversationId, DocumentId, MessageId};
 
 use crate::effect::Ticket;
+use crate::replica::message_of;
 use crate::row::OutboxRow;
 
 /// The outbox: all of it is in memory, as it is bounded by `OUTBOX_MAX`.
@@ -13,7 +15,11 @@ use crate::row::OutboxRow;
 pub(crate) struct Outbox {
     rows: BTreeMap<u64, (OutboxRow, Ticket)>,
     documents: BTreeMap<DocumentId, BTreeSet<u64>>,
+    /// Order by place in a chain.
+    places: BTreeMap<(DocumentId, ActorId, u32), u64>,
     messages: BTreeMap<MessageId, DocumentId>,
+    /// Orders by the message that a row is or is about.
+    about: BTreeSet<(MessageId, u64)>,
 }
 
 /// Most facts that may wait; beyond, an act is answered `Busy`.
@@ -25,7 +31,9 @@ impl Outbox {
         if let Fact::Message(message) = &row.fact {
             self.messages.insert(message.id, row.document);
         }
+        self.about.extend(message_of(&row.fact).map(|message| (message, row.order)));
         self.documents.entry(row.document).or_default().insert(row.order);
+        self.places.insert((row.document, row.actor, row.seq), row.order);
         self.rows.insert(row.order, (row, ticket));
     }
 
@@ -34,11 +42,15 @@ impl Outbox {
         if let Fact::Message(message) = &row.fact {
             self.messages.remove(&message.id);
         }
+        if let Some(message) = message_of(&row.fact) {
+            self.about.remove(&(message, order));
+        }
         let orders = self.documents.get_mut(&row.document).expect("every row is in its document's set");
         orders.remove(&order);
         if orders.is_empty() {
             self.documents.remove(&row.document);
         }
+        self.places.remove(&(row.document, row.actor, row.seq));
         Some(row)
     }
 
@@ -58,22 +70,33 @@ impl Outbox {
 
     /// Rows of a conversation.
     pub(crate) fn of_conversation(&self, conversation: ConversationId) -> impl Iterator<Item = &OutboxRow> {
-        let documents = DocumentId::segment(conversation, 0)..=DocumentId::card(conversation, u32::MAX);
+        self.within(DocumentId::segment(conversation, 0)..=DocumentId::card(conversation, u32::MAX))
+    }
+
+    /// Rows of a conversation's cards.
+    pub(crate) fn of_cards(&self, conversation: ConversationId) -> impl Iterator<Item = &OutboxRow> {
+        self.within(DocumentId::card(conversation, 0)..=DocumentId::card(conversation, u32::MAX))
+    }
+
+    fn within(&self, documents: RangeInclusive<DocumentId>) -> impl Iterator<Item = &OutboxRow> {
         self.documents.range(documents).flat_map(|(_, orders)| orders).map(|order| &self.rows[order].0)
     }
 
+    /// A conversation's rows that are a message, or about it.
+    pub(crate) fn about(&self, conversation: ConversationId, message: MessageId) -> impl Iterator<Item = &OutboxRow> {
+        let rows = self.about.range((message, 0)..=(message, u64::MAX)).map(|(_, order)| &self.rows[order].0);
+        rows.filter(move |row| row.document.conversation == conversation)
+    }
+
     /// Rows of a document in one chain, in order of seq, with their tickets.
-    pub(crate) fn chain(&self, document: DocumentId, actor: ActorId) -> Vec<(&OutboxRow, Ticket)> {
-        let orders = self.documents.get(&document).into_iter().flatten();
-        let mut chain: Vec<_> = orders.map(|order| &self.rows[order]).map(|(row, ticket)| (row, *ticket)).collect();
-        chain.retain(|(row, _)| row.actor == actor);
-        chain.sort_by_key(|(row, _)| row.seq);
-        chain
+    pub(crate) fn chain(&self, document: DocumentId, actor: ActorId) -> impl Iterator<Item = (&OutboxRow, Ticket)> {
+        let places = self.places.range((document, actor, 0)..=(document, actor, u32::MAX));
+        places.map(|(_, order)| &self.rows[order]).map(|(row, ticket)| (row, *ticket))
     }
 
     /// The row at a place of a chain.
     pub(crate) fn at(&self, document: DocumentId, actor: ActorId, seq: u32) -> Option<&OutboxRow> {
-        self.of(document).find(|row| row.actor == actor && row.seq == seq)
+        self.places.get(&(document, actor, seq)).map(|order| &self.rows[order].0)
     }
 
     /// Documents with rows, that with the oldest row first.

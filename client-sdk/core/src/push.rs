@@ -234,17 +234,16 @@ impl Device {
             }
             return;
         }
-        for (at, result) in results.into_iter().enumerate() {
+        for (seq, result) in (push.seq..).zip(results) {
             match result {
                 Outcome::Placed { hash, stamp } => {
-                    let row = self.outbox.of(push.document).find(|row| row.actor == push.actor && row.hash == hash);
+                    let row = self.outbox.at(push.document, push.actor, seq).filter(|row| row.hash == hash);
                     if let Some(order) = row.map(|row| row.order) {
                         self.confirm(order, stamp, None);
                         self.pauses.clear(&Waiter::Push(push.document));
                     }
                 }
                 Outcome::Refused(refusal) => {
-                    let seq = push.seq + u32::try_from(at).unwrap_or(u32::MAX);
                     self.fact_refused(push, seq, refusal);
                     return;
                 }

@@ -15,6 +15,10 @@ use crate::planted::ClientBug;
 use crate::replica::Replica;
 use crate::view::{MessageView, ViewEvent};
 
+/// A materialised document is extended so often at most: a job costs much the same for one change as for fifty, and
+/// nothing that is shown waits for it.
+const EXTEND_MS: u64 = 100;
+
 /// What is shown, and what may have changed since it was.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Screen {
@@ -52,6 +56,8 @@ struct Live {
     job: Option<JobId>,
     /// More came meanwhile: the next job takes all of it at once.
     behind: bool,
+    /// The next job may begin at this time, monotonic milliseconds.
+    next_ms: u64,
     /// It could not be built even from its facts.
     broken: bool,
 }
@@ -64,6 +70,12 @@ impl Screen {
     /// The oldest segment that an open view shows.
     pub(crate) fn oldest(&self, conversation: ConversationId) -> Option<u32> {
         self.views.get(&conversation).map(|view| view.oldest)
+    }
+
+    /// When a materialised document that is behind may be extended.
+    pub(crate) fn next_ms(&self) -> Option<u64> {
+        let live = self.views.values().flat_map(|view| view.live.values());
+        live.filter(|live| live.behind && live.job.is_none()).map(|live| live.next_ms).min()
     }
 }
 
@@ -285,7 +297,7 @@ impl Device {
         for id in arrived.chain(touched.messages.iter().copied()) {
             changes.entry(id).or_insert_with(|| {
                 let resolves = self.resolves.values().map(|(row, _)| row);
-                crate::message::message(&replicas, self.outbox.of_conversation(conversation), resolves, id)
+                crate::message::message(&replicas, self.outbox.about(conversation, id), resolves, id)
             });
         }
         let Some(view) = self.screen.views.get_mut(&conversation) else { return };
@@ -323,10 +335,7 @@ impl Device {
         for (_, loaded) in self.replicas.range(cards) {
             loaded.replica.facts().for_each(|held| content.add(&held.row.placed.fact));
         }
-        let pending = self.outbox.of_conversation(conversation).map(|row| &row.fact);
-        pending
-            .filter(|fact| matches!(fact, Fact::Field { .. } | Fact::Label { .. }))
-            .for_each(|fact| content.add(fact));
+        self.outbox.of_cards(conversation).for_each(|row| content.add(&row.fact));
         let fields: Vec<_> = content.fields.into_iter().map(|(name, (_, value))| (name, value)).collect();
         let labels: Vec<_> = content.labels.into_iter().filter(|(_, (_, on))| *on).map(|(label, _)| label).collect();
         let Some(view) = self.screen.views.get_mut(&conversation) else { return };
@@ -348,9 +357,32 @@ impl Device {
         }
     }
 
+    /// Extends materialised documents that are behind and whose time has come.
+    pub(crate) fn tick_live(&mut self) {
+        let now_ms = self.now.mono_ms;
+        if self.screen.next_ms().is_none_or(|at_ms| at_ms > now_ms) {
+            return;
+        }
+        let mut due = Vec::new();
+        for (document, live) in self.screen.views.values_mut().flat_map(|view| &mut view.live) {
+            if live.behind && live.job.is_none() && live.next_ms <= now_ms {
+                live.behind = false;
+                due.push(*document);
+            }
+        }
+        for document in due {
+            if self.replicas.contains_key(&document) {
+                self.materialise_document(document, false);
+            }
+        }
+    }
+
     fn materialise_document(&mut self, document: DocumentId, anew: bool) {
+        let now_ms = self.now.mono_ms;
         if let Some(view) = self.screen.views.get_mut(&document.conversation)
-            && let Some(live) = view.live.get_mut(&document).filter(|live| live.job.is_some() && !anew)
+            && let Some(live) = view.live.get_mut(&document)
+            && (live.job.is_some() || now_ms < live.next_ms)
+            && !anew
         {
             live.behind = true;
             return;
@@ -368,7 +400,8 @@ impl Device {
         let all = || replica.facts_beyond(&BTreeMap::new(), self.outbox.of(document));
         let facts = fresh.or_else(all).unwrap_or_default();
         let job = self.job();
-        let live = Live { heads: heads.clone(), job: Some(job), behind: false, broken: anew };
+        let live =
+            Live { heads: heads.clone(), job: Some(job), behind: false, next_ms: now_ms + EXTEND_MS, broken: anew };
         if let Some(view) = self.screen.views.get_mut(&document.conversation) {
             view.live.insert(document, live);
         }
@@ -403,9 +436,6 @@ impl Device {
         live.job = None;
         if outcome.is_ok_and(|heads| heads == live.heads) {
             live.broken = false;
-            if live.behind && self.replicas.contains_key(&document) {
-                self.materialise_document(document, false);
-            }
         } else if live.broken || !self.replicas.contains_key(&document) {
             self.notice(Notice::DocumentBroken(document));
         } else {

@@ -1,11 +1,10 @@
 //! Waiting for the device to be somewhere: on events, never on time.
 
 use lockstep_protocol::id::ConversationId;
-use tokio::sync::watch;
 
 use super::Device;
 use crate::error::Error;
-use crate::status::{Conversation, ConversationList, Status};
+use crate::status::{Conversation, ConversationList, Status, WatchedList};
 
 /// Waiting. None of these gives up by itself, since a hub may be away for days; wrap them in
 /// `tokio::time::timeout` where that is wanted.
@@ -88,23 +87,23 @@ impl Device {
 
 /// The list of conversations, live.
 #[derive(Clone, Debug)]
-pub struct ConversationsView(watch::Receiver<ConversationList>);
+pub struct ConversationsView(WatchedList);
 
 impl ConversationsView {
-    pub(super) const fn new(receiver: watch::Receiver<ConversationList>) -> Self {
-        Self(receiver)
+    pub(super) const fn new(list: WatchedList) -> Self {
+        Self(list)
     }
 
     /// The list now, newest first.
     #[must_use]
     pub fn current(&mut self) -> ConversationList {
-        self.0.borrow_and_update().clone()
+        self.0.current()
     }
 
     /// Waits until the list differs from what was read last; changes in between are passed over. None when the device
     /// is closed.
     pub async fn changed(&mut self) -> Option<ConversationList> {
-        self.0.changed().await.ok()?;
+        self.0.changed().await?;
         Some(self.current())
     }
 }

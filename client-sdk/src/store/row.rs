@@ -27,6 +27,9 @@ pub(crate) const KEY_BYTES_MAX: usize = 21 + 16 + 4;
 /// Length of the check before a row, bytes.
 const CHECK_BYTES: usize = 8;
 
+/// Room for most values, bytes.
+const VALUE_BYTES_USUAL: usize = 512;
+
 /// A row that the store keeps: where, and under which key. Its CBOR is derived beside its type.
 pub(crate) trait Row: Encode<()> + for<'b> Decode<'b, ()> {
     /// Its table.
@@ -41,10 +44,11 @@ pub(crate) trait Row: Encode<()> + for<'b> Decode<'b, ()> {
 /// A row's key and value.
 pub(crate) fn encode<R: Row>(row: &R) -> (Vec<u8>, Vec<u8>) {
     let key = row.key();
-    let bytes = codec::encode(row);
-    let mut value = Vec::with_capacity(CHECK_BYTES + bytes.len());
-    value.extend_from_slice(&check(R::NAME, &key, &bytes));
-    value.extend_from_slice(&bytes);
+    let mut value = Vec::with_capacity(VALUE_BYTES_USUAL);
+    value.resize(CHECK_BYTES, 0);
+    codec::encode_into(row, &mut value);
+    let check = check(R::NAME, &key, &value[CHECK_BYTES..]);
+    value[..CHECK_BYTES].copy_from_slice(&check);
     (key, value)
 }
 

@@ -259,7 +259,7 @@ fn a_view_shows_what_changes() {
 }
 
 #[test]
-fn what_comes_while_the_worker_is_busy_goes_into_one_job() {
+fn what_comes_while_the_worker_is_busy_or_soon_after_goes_into_one_job() {
     expect![[r#"
         open
           view []
@@ -275,19 +275,30 @@ fn what_comes_while_the_worker_is_busy_goes_into_one_job() {
         entries +b
           persist 4
           view +1 b sent
+        built
         entries +c
           persist 4
           view +2 c sent
-        built
+        wait 100
           extend s0 2
-        built
         entries +d
           persist 4
           view +3 d sent
+        built
+        wait 100
+          extend s0 1
+        built
+        wait 100
+        entries +e
+          persist 4
+          view +4 e sent
           extend s0 1
         built
     "#]]
-    .assert_eq(&run("open; online; entries +a; entries +b; entries +c; built; built; entries +d; built"));
+    .assert_eq(&run(
+        "open; online; entries +a; entries +b; built; entries +c; wait 100; entries +d; built; wait 100; \
+                     built; wait 100; entries +e; built",
+    ));
 }
 
 #[test]
