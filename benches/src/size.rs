@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use lockstep_core::query::{Answer, Query};
+use lockstep_e2e::raw;
 use lockstep_protocol::id::{ConversationId, DocumentId, HubId, MessageId};
 use lockstep_protocol::limits;
 use lockstep_server::store::keys::Family;
@@ -14,7 +15,7 @@ use serde_json::json;
 
 use crate::corpus::Corpus;
 use crate::report::{Bound, Report, Rounds};
-use crate::stage::{Stage, metrics};
+use crate::stage::Stage;
 use crate::{Common, PATIENCE};
 
 #[derive(Args)]
@@ -92,7 +93,7 @@ async fn settled(stage: &Stage) -> anyhow::Result<()> {
     let end = Instant::now() + PATIENCE;
     while since.elapsed() < QUIET {
         anyhow::ensure!(Instant::now() < end, "the hub does not come to rest");
-        let made = metrics(&stage.hub).await?["lockstep_documents_compacted_total"];
+        let made = raw::metrics(&stage.hub.address()).await["lockstep_documents_compacted_total"];
         if made != seen {
             (seen, since) = (made, Instant::now());
         }

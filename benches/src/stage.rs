@@ -11,7 +11,6 @@ use lockstep_protocol::id::{ChangeHash, ConversationId, DocumentId, MemberId};
 use lockstep_protocol::limits;
 use lockstep_protocol::link::Link;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::corpus::Corpus;
 use crate::device::{Device, Thread};
@@ -57,21 +56,10 @@ impl QuietStage {
         self.folder.path()
     }
 
-    /// See [`metrics`].
-    pub(crate) async fn metrics(&self) -> anyhow::Result<BTreeMap<String, f64>> {
-        metrics(&self.hub).await
+    /// What it says on `/metrics`.
+    pub(crate) async fn metrics(&self) -> BTreeMap<String, f64> {
+        raw::metrics(&self.hub.address()).await
     }
-}
-
-/// What a hub says on `/metrics`, those without labels, by name.
-pub(crate) async fn metrics(hub: &Hub) -> anyhow::Result<BTreeMap<String, f64>> {
-    let mut tls = raw::tls(&hub.address()).await;
-    tls.write_all(b"GET /metrics HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n").await?;
-    let mut text = Vec::new();
-    tls.read_to_end(&mut text).await?;
-    let text = String::from_utf8(text)?;
-    let pairs = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '));
-    Ok(pairs.filter_map(|(name, value)| Some((name.to_owned(), value.trim().parse().ok()?))).collect())
 }
 
 impl Stage {

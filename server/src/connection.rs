@@ -48,7 +48,7 @@ pub(crate) async fn run<S>(stream: S, hub: &HubHandle, metrics: &Arc<Metrics>) -
 where
     S: AsyncRead + AsyncWrite,
 {
-    let Ok(Session { id, queue }) = hub.connect() else { return None };
+    let Ok(Session { id, queue }) = hub.connect(metrics.queued()) else { return None };
     metrics.connected();
     let (reading, writing) = tokio::io::split(stream);
     let reading = Reading { stream: reading, queue: Arc::clone(&queue) };

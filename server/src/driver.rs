@@ -12,6 +12,7 @@ use lockstep_protocol::fact::KeyId;
 use lockstep_protocol::frame::{Command, Outcome};
 use lockstep_protocol::id::{ConversationId, Epoch, ImportId, Lsn};
 use lockstep_protocol::refusal::Refusal;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
@@ -31,7 +32,7 @@ const BURST_MAX: usize = 64;
 
 /// A connection as its own task holds it.
 #[derive(Debug)]
-pub struct Session {
+pub(crate) struct Session {
     /// Its number.
     pub(crate) id: SessionId,
     /// What its writer is to do, in order.
@@ -93,13 +94,13 @@ pub struct HubHandle {
 pub struct Stopping;
 
 impl HubHandle {
-    /// A connection was accepted.
+    /// A connection was accepted; what waits for it is counted in the gauge.
     ///
     /// # Errors
     /// If the hub has ended.
-    pub fn connect(&self) -> Result<Session, Stopping> {
+    pub(crate) fn connect(&self, queued: Gauge) -> Result<Session, Stopping> {
         let id = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
-        let queue = Arc::new(SendQueue::default());
+        let queue = SendQueue::new(queued);
         self.inbox.send(Event::Connected(id, Sender::new(&queue))).map_err(|_| Stopping)?;
         Ok(Session { id, queue })
     }

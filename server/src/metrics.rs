@@ -31,6 +31,7 @@ pub struct Metrics {
     frames_sent: Counter,
     bytes_sent: Counter,
     connections: Gauge,
+    queued: Gauge,
     closed: Family<Reason, Counter>,
     reports: Family<Reason, Counter>,
     compacted: Counter,
@@ -57,6 +58,8 @@ impl Default for Metrics {
         registry.register_with_unit("sent", "Frames to devices", Unit::Bytes, bytes_sent.clone());
         let connections = Gauge::default();
         registry.register("connections", "Open WebSocket connections", connections.clone());
+        let queued = Gauge::default();
+        registry.register_with_unit("queued", "Frames that wait for devices to read them", Unit::Bytes, queued.clone());
         let closed = Family::<Reason, Counter>::default();
         registry.register("closed", "Connections that the hub closed, by reason", closed.clone());
         let reports = Family::<Reason, Counter>::default();
@@ -89,6 +92,7 @@ impl Default for Metrics {
             frames_sent,
             bytes_sent,
             connections,
+            queued,
             closed,
             reports,
             compacted,
@@ -122,6 +126,11 @@ impl Metrics {
 
     pub(crate) fn disconnected(&self) {
         self.connections.dec();
+    }
+
+    /// Counts the bytes of frames that wait for devices to read them.
+    pub(crate) fn queued(&self) -> Gauge {
+        self.queued.clone()
     }
 
     pub(crate) fn closed(&self, reason: &'static str) {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use lockstep_core::effect::CloseReason;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
 
 /// Bytes of automatic answers that may wait: a peer that asks for more and does not read is broken.
@@ -22,8 +23,11 @@ pub(crate) enum End {
 }
 
 /// Everything that waits, at one moment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Waiting {
+    /// Bytes of frames that wait for any device, until they are written or given up.
+    queued: Gauge,
+    bytes: i64,
     /// Frames from the hub, in order.
     pub(crate) frames: VecDeque<Bytes>,
     /// Whole WebSocket frames, encoded.
@@ -32,8 +36,32 @@ pub(crate) struct Waiting {
     pub(crate) end: Option<End>,
 }
 
+impl Waiting {
+    fn new(queued: Gauge) -> Self {
+        Self { queued, bytes: 0, frames: VecDeque::new(), replies: Vec::new(), end: None }
+    }
+
+    fn push(&mut self, frame: Bytes) {
+        let bytes = i64::try_from(frame.len()).unwrap_or(i64::MAX);
+        self.bytes += bytes;
+        self.queued.inc_by(bytes);
+        self.frames.push_back(frame);
+    }
+
+    fn take(&mut self) -> Self {
+        let nothing = Self::new(self.queued.clone());
+        std::mem::replace(self, nothing)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.queued.dec_by(self.bytes);
+    }
+}
+
 /// See the module. Unbounded here: the core bounds what it sends by the credit that `Sent` returns.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SendQueue {
     waiting: Mutex<Waiting>,
     changed: Notify,
@@ -41,6 +69,11 @@ pub(crate) struct SendQueue {
 }
 
 impl SendQueue {
+    /// An empty queue, counted in the gauge with all others.
+    pub(crate) fn new(queued: Gauge) -> Arc<Self> {
+        Arc::new(Self { waiting: Mutex::new(Waiting::new(queued)), changed: Notify::new(), ended: Notify::new() })
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -48,7 +81,7 @@ impl SendQueue {
     /// Takes whatever waits, once there is something.
     pub(crate) async fn take(&self) -> Waiting {
         loop {
-            let waiting = std::mem::take(&mut *self.waiting());
+            let waiting = self.waiting().take();
             if !waiting.frames.is_empty() || !waiting.replies.is_empty() || waiting.end.is_some() {
                 return waiting;
             }
@@ -85,7 +118,7 @@ impl Sender {
 
     /// Queues a frame.
     pub(crate) fn send(&self, frame: Bytes) {
-        self.0.waiting().frames.push_back(frame);
+        self.0.waiting().push(frame);
         self.0.changed.notify_one();
     }
 
@@ -113,7 +146,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_queued_comes_in_order_and_the_first_end_counts() {
-        let queue = Arc::new(SendQueue::default());
+        let queued = Gauge::default();
+        let queue = SendQueue::new(queued.clone());
         let sender = Sender::new(&queue);
         let taker = Arc::clone(&queue);
         let waits = tokio::spawn(async move { taker.take().await });
@@ -126,10 +160,14 @@ mod tests {
         assert!(!queue.reply(&[0; REPLY_BYTES_MAX]));
         sender.close(CloseReason::TooSlow);
         drop(sender);
+        assert_eq!(queued.get(), 8);
         let waiting = queue.take().await;
+        assert_eq!(queued.get(), 8, "until it is written");
         assert_eq!(waiting.frames, ["two", "three"]);
         assert_eq!(waiting.replies, b"pong");
         assert_eq!(waiting.end, Some(End::Closed(CloseReason::TooSlow)));
+        drop(waiting);
+        assert_eq!(queued.get(), 0);
         queue.ended().await;
     }
 }

@@ -1,8 +1,10 @@
 //! A TLS client that trusts anyone: for tests that are not about trust.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -78,4 +80,27 @@ async fn tls_over(tcp: TcpStream) -> TlsStream<TcpStream> {
         .with_no_client_auth();
     let name = ServerName::try_from("localhost").expect("TLS to a hub of this machine");
     TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("TLS to a hub of this machine")
+}
+
+/// What the hub answers to a GET, head and body.
+///
+/// # Panics
+/// If it does not answer.
+pub async fn get(address: &str, page: &str) -> String {
+    let mut tls = tls(address).await;
+    let request = format!("GET {page} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n");
+    tls.write_all(request.as_bytes()).await.expect("the hub reads");
+    let mut answer = String::new();
+    tls.read_to_string(&mut answer).await.expect("the hub answers");
+    answer
+}
+
+/// What the hub says on `/metrics`, those without labels, by name.
+///
+/// # Panics
+/// If it does not answer.
+pub async fn metrics(address: &str) -> BTreeMap<String, f64> {
+    let text = get(address, "/metrics").await;
+    let pairs = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '));
+    pairs.filter_map(|(name, value)| Some((name.to_owned(), value.trim().parse().ok()?))).collect()
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use lockstep_client::Device;
 use lockstep_e2e::{Hub, Team, raw, within};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -40,14 +39,6 @@ async fn proxy(tls: &Path, to: String) -> SocketAddr {
     address
 }
 
-async fn get(address: SocketAddr, page: &str) -> String {
-    let mut tls = raw::tls(&address.to_string()).await;
-    tls.write_all(format!("GET {page} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    within("a page", tls.read_to_string(&mut answer)).await.unwrap();
-    answer
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_syncs_through_a_proxy_and_pins_the_hubs_own_key() {
     let mut team = Team::new();
@@ -59,7 +50,8 @@ async fn a_device_syncs_through_a_proxy_and_pins_the_hubs_own_key() {
     let link = lockstep_protocol::link::Link { port: address.port(), ..team.link(1) };
     let device = within("enrolment", Device::enrol(team.home(), &link, "behind a proxy")).await.unwrap();
     within("the first catch-up", device.synced()).await.unwrap();
-    assert!(get(address, "/healthz").await.starts_with("HTTP/1.1 200"));
+    let address = address.to_string();
+    assert!(within("a page", raw::get(&address, "/healthz")).await.starts_with("HTTP/1.1 200"));
     // Whoever comes through the proxy seems to be of this machine, and is not.
-    assert!(get(address, "/metrics").await.starts_with("HTTP/1.1 403"));
+    assert!(within("a page", raw::get(&address, "/metrics")).await.starts_with("HTTP/1.1 403"));
 }
