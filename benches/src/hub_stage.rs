@@ -1,10 +1,14 @@
 //! A hub with one conversation, one writer and n other sessions, and a driver that costs nothing.
 
+use std::sync::Arc;
+
 use lockstep_core::effect::Effect;
 use lockstep_core::hub::{Boot, Hub, HubConfig};
 use lockstep_core::input::{Input, Now, SessionId};
 use lockstep_core::planted::Planted;
 use lockstep_core::query::{Answer, Query};
+use lockstep_core::scan::ScanRow;
+use lockstep_core::sensitive::NoWords;
 use lockstep_protocol::auth::{DeviceKey, Transcript};
 use lockstep_protocol::change::{self, ChainHead};
 use lockstep_protocol::codec;
@@ -63,6 +67,8 @@ impl HubStage {
             policy: Policy::default(),
             restored: false,
             outside: Vec::new(),
+            words: Arc::new(NoWords),
+            scan: ScanRow::default(),
             entropy: [5; 32],
             config: HubConfig { retention_ms: u64::MAX, compact_tail: u32::MAX, ..HubConfig::default() },
             planted: Planted::default(),

@@ -233,6 +233,27 @@ pub enum Delivery {
     Unknown,
 }
 
+/// What a sensitive message is about. The hub finds it by its list of words; a person sees the mark.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Category {
+    /// Contracts and what binds.
+    #[n(0)]
+    Contract,
+    /// Payments and cards.
+    #[n(1)]
+    Payment,
+    /// Bank accounts.
+    #[n(2)]
+    Bank,
+    /// Identity papers and numbers.
+    #[n(3)]
+    Identity,
+    /// Passwords and codes.
+    #[n(4)]
+    Password,
+}
+
 /// A segment of facts from elsewhere, taken in as one whole. Its facts are not in the log: they come as its Snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Imported {
@@ -318,6 +339,19 @@ pub enum EntryBody {
     /// A segment of facts was imported.
     #[n(6)]
     Imported(#[n(0)] Imported),
+    /// A message, an edit of it, or its attachment's name holds a word of the team's list.
+    #[n(7)]
+    Sensitive {
+        /// The document that holds the message.
+        #[n(0)]
+        document: DocumentId,
+        /// The message.
+        #[n(1)]
+        message: MessageId,
+        /// What the word is about; one entry for each.
+        #[n(2)]
+        category: Category,
+    },
 }
 
 impl EntryBody {
@@ -326,9 +360,10 @@ impl EntryBody {
     pub const fn conversation(&self) -> Option<ConversationId> {
         match self {
             Self::Fact(placed) => Some(placed.document.conversation),
-            Self::Opened { document } | Self::Resolved { document, .. } | Self::Delivered { document, .. } => {
-                Some(document.conversation)
-            }
+            Self::Opened { document }
+            | Self::Resolved { document, .. }
+            | Self::Delivered { document, .. }
+            | Self::Sensitive { document, .. } => Some(document.conversation),
             Self::Imported(imported) => Some(imported.document.conversation),
             Self::Marked { conversation, .. } => Some(*conversation),
             Self::Directory(event) => event.conversation(),
@@ -341,7 +376,9 @@ impl EntryBody {
     pub const fn document(&self) -> Option<DocumentId> {
         match self {
             Self::Fact(placed) => Some(placed.document),
-            Self::Resolved { document, .. } | Self::Delivered { document, .. } => Some(*document),
+            Self::Resolved { document, .. } | Self::Delivered { document, .. } | Self::Sensitive { document, .. } => {
+                Some(*document)
+            }
             Self::Opened { .. } | Self::Marked { .. } | Self::Directory(_) | Self::Imported(_) => None,
         }
     }

@@ -25,7 +25,7 @@ impl DocumentDigest {
         self.toggle(&hash.0[..16], &Mac::default());
     }
 
-    /// Adds (or takes back) a resolution or delivery.
+    /// Adds (or takes back) a resolution, delivery or mark.
     pub fn toggle_event(&mut self, body: &EntryBody, mac: &Mac) {
         self.toggle(&first_16(blake3::Hasher::new().update(&body.mac_bytes())), mac);
     }
@@ -53,7 +53,7 @@ pub struct TableFact {
     pub stamp: Stamp,
 }
 
-/// A resolution or delivery that belongs to a snapshot's document; or what announced an imported one.
+/// A resolution, delivery or mark that belongs to a snapshot's document; or what announced an imported one.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct TableEvent {
     /// Index of its epoch in [`Table::epochs`].
@@ -62,7 +62,7 @@ pub struct TableEvent {
     /// Its stamp.
     #[n(1)]
     pub stamp: Stamp,
-    /// `Resolved` or `Delivered`; of an imported segment its one `Imported`.
+    /// `Resolved`, `Delivered` or `Sensitive`; of an imported segment its one `Imported`.
     #[n(2)]
     pub body: EntryBody,
 }
@@ -76,7 +76,7 @@ pub struct Table {
     /// One row a fact, in order of LSN. None of an imported segment: its event's stamp is that of every fact.
     #[n(1)]
     pub facts: Vec<TableFact>,
-    /// Resolutions and deliveries, in order of LSN; of an imported segment the entry that announced it.
+    /// Resolutions, deliveries and marks of sensitive messages, in order of LSN; of an imported segment the entry that announced it.
     #[n(2)]
     pub events: Vec<TableEvent>,
 }

@@ -304,7 +304,8 @@ fn keys_and_proofs() {
             let read = codec::decode_value::<Cursor>(bytes).expect("a cursor");
             assert!(read == cursor && read.verify(&hub_key) && read.lies_on(&chain));
         });
-        if matches!(entry.body, EntryBody::Resolved { .. } | EntryBody::Delivered { .. }) {
+        if matches!(entry.body, EntryBody::Resolved { .. } | EntryBody::Delivered { .. } | EntryBody::Sensitive { .. })
+        {
             let mut digest = DocumentDigest::default();
             digest.toggle_event(&entry.body, &entry.stamp.mac);
             golden.line("digest", &digest.0, |_| {});

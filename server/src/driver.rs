@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use lockstep_core::effect::{CloseReason, Effect, ImportPlan, Report, Ticket};
 use lockstep_core::hub::{Boot, Hub};
 use lockstep_core::input::{ImportSegment, Input, SessionId};
+use lockstep_core::scan::ScanRow;
+use lockstep_core::sensitive::Words;
 use lockstep_protocol::fact::KeyId;
 use lockstep_protocol::frame::{Command, Outcome};
 use lockstep_protocol::id::{ConversationId, Epoch, ImportId, Lsn};
@@ -50,6 +53,7 @@ enum Event {
     ImportAsked(ConversationId, Vec<KeyId>, oneshot::Sender<Planned>),
     ImportBuilt(Box<ImportSegment>, oneshot::Sender<Outcome>),
     ImportUndone(ConversationId, ImportId, oneshot::Sender<Outcome>),
+    WordsChanged(Bytes, Arc<dyn Words>, oneshot::Sender<Outcome>),
     Look(oneshot::Sender<Condition>),
 }
 
@@ -64,6 +68,8 @@ pub struct Condition {
     pub conversations_in_memory: usize,
     /// Whether devices are let in.
     pub ready: bool,
+    /// How far the look for sensitive words in everything stored got.
+    pub scan: ScanRow,
 }
 
 /// The way to the hub for what must never wait: answers of its own threads.
@@ -154,6 +160,16 @@ impl HubHandle {
     pub async fn import_undone(&self, conversation: ConversationId, import: ImportId) -> Result<Outcome, Stopping> {
         let (answer, outcome) = oneshot::channel();
         self.inbox.send(Event::ImportUndone(conversation, import, answer)).map_err(|_| Stopping)?;
+        outcome.await.map_err(|_| Stopping)
+    }
+
+    /// Changes the team's list of sensitive words and waits until it is durable.
+    ///
+    /// # Errors
+    /// If the hub has ended.
+    pub async fn words_changed(&self, list: Bytes, words: Arc<dyn Words>) -> Result<Outcome, Stopping> {
+        let (answer, outcome) = oneshot::channel();
+        self.inbox.send(Event::WordsChanged(list, words, answer)).map_err(|_| Stopping)?;
         outcome.await.map_err(|_| Stopping)
     }
 
@@ -341,12 +357,16 @@ impl Driver {
             Event::ImportUndone(conversation, import, answer) => {
                 Input::UndoAsked { request: self.asked(answer), conversation, import }
             }
+            Event::WordsChanged(list, words, answer) => {
+                Input::WordsChanged { request: self.asked(answer), list, words }
+            }
             Event::Look(answer) => {
                 let condition = Condition {
                     head: self.hub.committed(),
                     epoch: self.hub.epoch(),
                     conversations_in_memory: self.hub.conversations_in_memory(),
                     ready: self.hub.is_ready(),
+                    scan: self.hub.scan(),
                 };
                 if answer.send(condition).is_err() {
                     tracing::debug!("whoever asked for the hub's condition has gone");
@@ -394,6 +414,7 @@ impl Driver {
                 }
                 Effect::Load(query) => self.workers.load(query),
                 Effect::Apply(apply) => self.workers.apply(apply),
+                Effect::Scan(scan) => self.workers.scan(scan),
                 Effect::Answer { request, outcome } => {
                     if let Some(answer) = self.answers.remove(&request) {
                         drop(answer.send(outcome));

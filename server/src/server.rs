@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lockstep_core::hub::Boot;
 use lockstep_core::planted::Planted;
+use lockstep_core::sensitive::NoWords;
 use lockstep_protocol::id::{HubId, PinnedKeyHash};
 use thiserror::Error;
 use tokio::sync::watch;
@@ -119,6 +120,8 @@ impl Server {
             policy: stored.policy,
             restored: false,
             outside: store.outside()?,
+            words: Arc::new(NoWords),
+            scan: stored.scan,
             entropy: entropy::fresh(),
             config: config.hub,
             planted: Planted::default(),

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use lockstep_core::effect::Apply;
+use lockstep_core::effect::{Apply, Scan};
 use lockstep_core::input::{ApplyFailure, Input};
 use lockstep_core::query::{LoadFailure, Query};
 use lockstep_core::row::SnapshotRow;
+use lockstep_core::scan::hits;
 use lockstep_protocol::document::{ChainFact, DocumentError, compact};
 use lockstep_protocol::entry::{Entry, EntryBody};
 use lockstep_protocol::id::Lsn;
@@ -22,11 +23,18 @@ const READERS: usize = 2;
 /// Of the thread that compacts: building a document takes milliseconds, which a message on a busy core must not wait.
 const COMPACTION_NICENESS: i32 = 19;
 
+/// What the thread for long work does.
+#[derive(Debug)]
+enum Job {
+    Apply(Apply),
+    Scan(Scan),
+}
+
 /// The threads, and the ways to them.
 #[derive(Debug)]
 pub(crate) struct Workers {
     queries: Option<Sender<Query>>,
-    applies: Option<Sender<Apply>>,
+    jobs: Option<Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -44,7 +52,7 @@ impl Workers {
             let thread = std::thread::Builder::new().name(format!("read-{number}"));
             threads.push(thread.spawn(move || read_all(&store, &waiting, &inbox))?);
         }
-        let (applies, waiting) = channel();
+        let (jobs, waiting) = channel();
         let (store, inbox) = (Arc::clone(store), inbox.clone());
         let thread = std::thread::Builder::new().name("compact".into());
         threads.push(thread.spawn(move || {
@@ -52,9 +60,9 @@ impl Workers {
             if let Err(error) = rustix::process::setpriority_process(None, COMPACTION_NICENESS) {
                 tracing::warn!(%error, "compaction runs at the priority of everything else");
             }
-            apply_all(&store, &waiting, &inbox);
+            work_all(&store, &waiting, &inbox);
         })?);
-        Ok(Self { queries: Some(queries), applies: Some(applies), threads })
+        Ok(Self { queries: Some(queries), jobs: Some(jobs), threads })
     }
 
     /// Queues a question; it comes back as `Loaded`.
@@ -64,13 +72,18 @@ impl Workers {
 
     /// Queues a compaction; it comes back as `Applied`.
     pub(crate) fn apply(&self, apply: Apply) {
-        send(self.applies.as_ref(), apply);
+        send(self.jobs.as_ref(), Job::Apply(apply));
+    }
+
+    /// Queues a document to be looked at for words; it comes back as `Scanned`.
+    pub(crate) fn scan(&self, scan: Scan) {
+        send(self.jobs.as_ref(), Job::Scan(scan));
     }
 
     /// Ends the threads after what is queued.
     pub(crate) fn finish(mut self) {
         self.queries = None;
-        self.applies = None;
+        self.jobs = None;
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a worker thread panicked");
@@ -97,13 +110,24 @@ fn read_all(store: &Store, waiting: &Mutex<Receiver<Query>>, inbox: &Inbox) {
     }
 }
 
-fn apply_all(store: &Store, waiting: &Receiver<Apply>, inbox: &Inbox) {
-    while let Ok(apply) = waiting.recv() {
-        let outcome = compact_document(store, &apply);
-        if let Ok(snapshot) = &outcome {
-            store.pack_ahead(apply.document, snapshot);
+fn work_all(store: &Store, waiting: &Receiver<Job>, inbox: &Inbox) {
+    while let Ok(job) = waiting.recv() {
+        match job {
+            Job::Apply(apply) => {
+                let outcome = compact_document(store, &apply);
+                if let Ok(snapshot) = &outcome {
+                    store.pack_ahead(apply.document, snapshot);
+                }
+                inbox.tell(Input::Applied { document: apply.document, outcome });
+            }
+            Job::Scan(Scan { document, words }) => {
+                let facts = store.reader().facts(document).map_err(|error| {
+                    tracing::error!(%error, "a document could not be looked at for sensitive words");
+                });
+                let hits = facts.ok().map(|facts| hits(&*words, facts.iter().map(|(lsn, fact)| (*lsn, fact))));
+                inbox.tell(Input::Scanned { document, hits });
+            }
         }
-        inbox.tell(Input::Applied { document: apply.document, outcome });
     }
 }
 

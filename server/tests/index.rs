@@ -7,7 +7,7 @@ use std::path::Path;
 use lockstep_core::effect::{Apply, Batch, Ticket};
 use lockstep_core::hub::{HubConfig, SegmentLimits};
 use lockstep_core::query::{Answer, Query};
-use lockstep_core::row::{IndexRow, KeyRow, MessageRow, SnapshotRow, Write};
+use lockstep_core::row::{Class, IndexRow, KeyRow, MessageRow, SnapshotRow, Write};
 use lockstep_protocol::change::{ChainHead, derive};
 use lockstep_protocol::codec;
 use lockstep_protocol::directory::{Conversation, Role};
@@ -129,8 +129,8 @@ impl History {
             .map(|document| {
                 let heads = self.disk.document(document).unwrap().chains.iter();
                 let heads = heads.map(|(actor, chain)| (*actor, chain.head)).collect();
-                let apply = Apply { document, upto: self.disk.head, heads, rebuild: false };
-                Write::Snapshot(document, Worker::Automerge.apply(&self.disk, &apply).unwrap())
+                let apply = Apply { document, upto: self.disk.head, heads, class: Class::Normal, rebuild: false };
+                Write::Snapshot(document, Worker::Automerge.apply(&self.disk, &apply).unwrap(), Class::Normal)
             })
             .collect();
         writes.push(Write::Floor(self.disk.head));

@@ -29,7 +29,7 @@ fn questions(batches: &[Batch]) -> Vec<Query> {
         for write in &batch.writes {
             match write {
                 Write::Conversation(row) => conversations.push(row.conversation.id),
-                Write::Document(id, _) | Write::Snapshot(id, _) | Write::DocumentGone(id) => documents.push(*id),
+                Write::Document(id, _) | Write::Snapshot(id, ..) | Write::DocumentGone(id) => documents.push(*id),
                 Write::Chain(id, _, _) => documents.push(*id),
                 Write::Key(conversation, key, _) => keys.push((*conversation, *key)),
                 _ => {}
@@ -53,6 +53,10 @@ fn questions(batches: &[Batch]) -> Vec<Query> {
         questions.push(Query::Catalogue { session: SESSION, after: Some(*conversation), conversations_max: 1 });
     }
     questions.push(Query::Catalogue { session: SESSION, after: None, conversations_max: 64 });
+    for documents_max in [1, 64] {
+        questions.push(Query::Documents { after: None, documents_max });
+        questions.push(Query::Documents { after: documents.first().copied(), documents_max });
+    }
     for document in documents {
         questions.push(Query::Document(document));
         questions.push(Query::Content { session: SESSION, document });

@@ -90,7 +90,7 @@ impl Device {
         match body {
             EntryBody::Fact(placed) => self.take_placed(stamp, placed),
             EntryBody::Opened { document } => self.opened(document),
-            EntryBody::Resolved { .. } | EntryBody::Delivered { .. } => {
+            EntryBody::Resolved { .. } | EntryBody::Delivered { .. } | EntryBody::Sensitive { .. } => {
                 let epoch = self.epoch();
                 self.take_event(EventRow { epoch, stamp, body });
             }

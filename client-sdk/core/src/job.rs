@@ -216,7 +216,9 @@ impl Device {
 
 fn entry_document(entry: &Entry) -> Option<DocumentId> {
     match &entry.body {
-        EntryBody::Fact(_) | EntryBody::Resolved { .. } | EntryBody::Delivered { .. } => entry.body.document(),
+        EntryBody::Fact(_) | EntryBody::Resolved { .. } | EntryBody::Delivered { .. } | EntryBody::Sensitive { .. } => {
+            entry.body.document()
+        }
         EntryBody::Opened { .. } | EntryBody::Marked { .. } | EntryBody::Directory(_) | EntryBody::Imported(_) => None,
     }
 }

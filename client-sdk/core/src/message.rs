@@ -37,6 +37,7 @@ pub fn message<'a>(
     let message = stamped.map(|(message, _)| message).or(waiting)?;
     let mut resolution: Option<(Lsn, Resolution)> = None;
     let mut delivery: Option<(Lsn, Delivery)> = None;
+    let mut sensitive = BTreeSet::new();
     for row in replicas.iter().flat_map(|replica| replica.events_about(id)) {
         match row.body {
             EntryBody::Resolved { resolution: chosen, .. } => {
@@ -45,6 +46,9 @@ pub fn message<'a>(
             }
             EntryBody::Delivered { delivery: got, .. } => {
                 delivery = delivery.max(Some((row.stamp.lsn, got)));
+            }
+            EntryBody::Sensitive { category, .. } => {
+                sensitive.insert(category);
             }
             _ => {}
         }
@@ -68,6 +72,7 @@ pub fn message<'a>(
         delivery: delivery.map(|(_, got)| got),
         media: message.media.clone(),
         re: message.re,
+        sensitive: sensitive.into_iter().collect(),
     })
 }
 

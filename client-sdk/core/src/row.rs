@@ -5,7 +5,7 @@
 use lockstep_protocol::change::ChainHead;
 use lockstep_protocol::cursor::Cursor;
 use lockstep_protocol::directory::Conversation;
-use lockstep_protocol::entry::{Delivery, EntryBody, PlacedFact, Resolution, Stamp};
+use lockstep_protocol::entry::{Category, Delivery, EntryBody, PlacedFact, Resolution, Stamp};
 use lockstep_protocol::fact::Fact;
 use lockstep_protocol::frame::{Marker, OfferedEntry, Team};
 use lockstep_protocol::id::{
@@ -176,7 +176,7 @@ pub struct FactRow {
     pub placed: PlacedFact,
 }
 
-/// A resolution or delivery.
+/// A resolution, delivery or mark.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct EventRow {
     /// The epoch of its stamp.
@@ -185,7 +185,7 @@ pub struct EventRow {
     /// The hub's stamp.
     #[n(1)]
     pub stamp: Stamp,
-    /// `Resolved` or `Delivered`.
+    /// `Resolved`, `Delivered` or `Sensitive`.
     #[n(2)]
     pub body: EntryBody,
 }
@@ -197,15 +197,18 @@ pub enum EventKey {
     Resolved(MessageId, Resolution),
     /// A delivery was reported.
     Delivered(MessageId, Delivery),
+    /// A message was marked as sensitive.
+    Sensitive(MessageId, Category),
 }
 
 impl EventKey {
-    /// The key of a body; none if it is neither a resolution nor a delivery.
+    /// The key of a body; none if it is no event of a document.
     #[must_use]
     pub const fn of(body: &EntryBody) -> Option<Self> {
         match body {
             EntryBody::Resolved { message, resolution, .. } => Some(Self::Resolved(*message, *resolution)),
             EntryBody::Delivered { message, delivery, .. } => Some(Self::Delivered(*message, *delivery)),
+            EntryBody::Sensitive { message, category, .. } => Some(Self::Sensitive(*message, *category)),
             EntryBody::Fact(_)
             | EntryBody::Opened { .. }
             | EntryBody::Marked { .. }
@@ -214,11 +217,11 @@ impl EventKey {
         }
     }
 
-    /// The reply that it is about.
+    /// The message that it is about.
     #[must_use]
     pub const fn message(&self) -> MessageId {
         match self {
-            Self::Resolved(message, _) | Self::Delivered(message, _) => *message,
+            Self::Resolved(message, _) | Self::Delivered(message, _) | Self::Sensitive(message, _) => *message,
         }
     }
 }

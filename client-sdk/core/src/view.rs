@@ -1,6 +1,6 @@
 //! What a user interface is told about open conversations.
 
-use lockstep_protocol::entry::{Collision, Delivery};
+use lockstep_protocol::entry::{Category, Collision, Delivery};
 use lockstep_protocol::fact::{Direction, Media};
 use lockstep_protocol::frame::Marker;
 use lockstep_protocol::id::{ConversationId, MemberId, MessageId};
@@ -53,6 +53,9 @@ pub struct MessageView {
     pub media: Option<Media>,
     /// What it answers or quotes.
     pub re: Option<MessageId>,
+    /// What its sensitive words are about, ascending; empty for an ordinary message. Text of a sensitive message is for
+    /// the open conversation only: no notification, no list.
+    pub sensitive: Vec<Category>,
 }
 
 /// A change of an open view. `at` is a position in its list before (`Removed`) or after (others) the change.

@@ -5,7 +5,7 @@ use lockstep_client_core::row::{
     OutboxRow, ResolveRow,
 };
 use lockstep_protocol::codec;
-use lockstep_protocol::entry::{Delivery, Resolution};
+use lockstep_protocol::entry::{Category, Delivery, Resolution};
 use lockstep_protocol::frame::Team;
 use minicbor::{Decode, Encode};
 use redb::TableDefinition;
@@ -140,6 +140,7 @@ fn event_key(row: &EventRow) -> Vec<u8> {
     let (kind, message, which) = match key {
         EventKey::Resolved(message, resolution) => (0, message, resolution_byte(resolution)),
         EventKey::Delivered(message, delivery) => (1, message, delivery_byte(delivery)),
+        EventKey::Sensitive(message, category) => (2, message, category_byte(category)),
     };
     [&document.to_bytes()[..], &[kind], &message.0, &[which]].concat()
 }
@@ -148,6 +149,16 @@ const fn resolution_byte(resolution: Resolution) -> u8 {
     match resolution {
         Resolution::Send => 0,
         Resolution::Discard => 1,
+    }
+}
+
+const fn category_byte(category: Category) -> u8 {
+    match category {
+        Category::Contract => 0,
+        Category::Payment => 1,
+        Category::Bank => 2,
+        Category::Identity => 3,
+        Category::Password => 4,
     }
 }
 

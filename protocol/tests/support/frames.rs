@@ -4,8 +4,8 @@ use lockstep_protocol::codec;
 use lockstep_protocol::cursor::{Cursor, CursorTag};
 use lockstep_protocol::directory::{CollisionPolicy, Conversation, Device, DirectoryEvent, Member, Policy, Role};
 use lockstep_protocol::entry::{
-    Collision, CollisionCause, Delivery, Entry, EntryBody, Imported, Mac, Opening, Origin, PlacedFact, Resolution,
-    Stamp, Verdict,
+    Category, Collision, CollisionCause, Delivery, Entry, EntryBody, Imported, Mac, Opening, Origin, PlacedFact,
+    Resolution, Stamp, Verdict,
 };
 use lockstep_protocol::fact::{Direction, Fact, Media, Message};
 use lockstep_protocol::frame::{
@@ -111,6 +111,9 @@ any_enum! {
     CollisionCause { |_| Self::Lease, |_| Self::Window, |_| Self::Stale }
     Resolution { |_| Self::Send, |_| Self::Discard }
     Delivery { |_| Self::Sending, |_| Self::Sent, |_| Self::Failed, |_| Self::Unknown }
+    Category {
+        |_| Self::Contract, |_| Self::Payment, |_| Self::Bank, |_| Self::Identity, |_| Self::Password
+    }
     Verdict { |_| Self::Accepted, |s| Self::Held(s.any()), |s| Self::Flagged(s.any()) }
     Fact {
         |s| Self::Message(s.any()),
@@ -140,6 +143,7 @@ any_enum! {
         |s| Self::Marked { conversation: s.any(), message: s.any(), read: s.any() },
         |s| Self::Directory(s.any()),
         |s| Self::Imported(s.any()),
+        |s| Self::Sensitive { document: s.any(), message: s.any(), category: s.any() },
     }
     Command {
         |s| Self::MemberAdd(s.any()),

@@ -4,8 +4,8 @@ use lockstep_protocol::cursor::{Cursor, CursorTag};
 use lockstep_protocol::directory::{CollisionPolicy, Conversation, Device, DirectoryEvent, Member, Policy, Role};
 use lockstep_protocol::document::ChainFact;
 use lockstep_protocol::entry::{
-    Collision, CollisionCause, Delivery, Entry, EntryBody, Imported, Mac, Opening, Origin, PlacedFact, Resolution,
-    Stamp, Verdict,
+    Category, Collision, CollisionCause, Delivery, Entry, EntryBody, Imported, Mac, Opening, Origin, PlacedFact,
+    Resolution, Stamp, Verdict,
 };
 use lockstep_protocol::fact::{Direction, Fact, Media, Message};
 use lockstep_protocol::frame::{
@@ -308,6 +308,13 @@ pub(crate) fn entries() -> Vec<(&'static str, Entry)> {
             accepted(
                 27,
                 EntryBody::Delivered { document: SEGMENT, message: message_id(11), delivery: Delivery::Unknown },
+            ),
+        ),
+        (
+            "sensitive",
+            accepted(
+                27,
+                EntryBody::Sensitive { document: SEGMENT, message: message_id(11), category: Category::Password },
             ),
         ),
         (

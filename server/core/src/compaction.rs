@@ -10,7 +10,7 @@ use crate::hub::Hub;
 use crate::input::ApplyFailure;
 use crate::log::Draft;
 use crate::query::Query;
-use crate::row::{SnapshotRow, Write};
+use crate::row::{DocumentRow, SnapshotRow, Write};
 use crate::session::Mode;
 
 /// Documents compacted at once.
@@ -91,7 +91,8 @@ impl Hub {
         let rebuild = self.compaction.rebuild.remove(&document);
         self.compaction.running.insert(document, (state.row.tail, rebuild));
         let heads = state.chains.iter().map(|(actor, chain)| (*actor, chain.head)).collect();
-        effects.push(Effect::Apply(Apply { document, upto: state.row.newest, heads, rebuild }));
+        let DocumentRow { newest: upto, class, .. } = state.row;
+        effects.push(Effect::Apply(Apply { document, upto, heads, class, rebuild }));
     }
 
     /// A worker is done with a document.
@@ -141,7 +142,7 @@ impl Hub {
         state.row.tail = state.row.tail.saturating_sub(tail);
         let row = state.row;
         let mut draft = Draft::default();
-        draft.write(Write::Snapshot(document, snapshot));
+        draft.write(Write::Snapshot(document, snapshot, row.class));
         draft.write(Write::Document(document, row));
         self.log.commit(draft, effects);
     }

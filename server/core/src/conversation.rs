@@ -14,6 +14,8 @@ use crate::lock::Lock;
 use crate::log::Log;
 use crate::query::Query;
 use crate::row::{AcceptedReply, ChainRow, ConversationRow, DocumentState, IndexRow, KeyRow, SnapshotRow};
+use crate::scan::Hit;
+use crate::sensitive::Recents;
 
 /// Something to do in a conversation once the rows that it needs are there.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(crate) enum Work {
     Uploaded(MemberId, MediaHash),
     /// Look whether the document is to be compacted now.
     Compact(DocumentId),
+    /// What holds sensitive words in a document.
+    Scanned(DocumentId, Vec<Hit>),
     /// A compacted document, with the tail that it covers.
     Compacted(DocumentId, u32, Box<SnapshotRow>),
     /// Somebody asks, by request, what is known under some keys.
@@ -85,6 +89,7 @@ impl Work {
             | Self::Uploaded(..)
             | Self::Compact(_)
             | Self::Compacted(..)
+            | Self::Scanned(..)
             | Self::ImportAsk(..)
             | Self::Import(..)
             | Self::ImportUndo(..)
@@ -136,6 +141,8 @@ pub(crate) struct Slot {
     pub(crate) importing: Ticket,
     /// Imported segments that were taken back, while the store may still show rows of them.
     pub(crate) undone: BTreeSet<DocumentId>,
+    /// Its members' last messages, over which a word may be split.
+    pub(crate) recents: Recents,
     /// Its place in the order of use.
     pub(crate) used: u64,
     /// What it weighed when it was last put back, see [`Slot::bytes`].
@@ -157,6 +164,7 @@ impl Slot {
             pending: Ticket::default(),
             importing: Ticket::default(),
             undone: BTreeSet::new(),
+            recents: Recents::default(),
             used,
             weight: 0,
         }

@@ -1,6 +1,7 @@
 //! What the hub wants done: one ordered list out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use lockstep_protocol::change::ChainHead;
@@ -13,7 +14,8 @@ use lockstep_protocol::refusal::{Refusal, RefusalCode};
 
 use crate::input::SessionId;
 use crate::query::Query;
-use crate::row::Write;
+use crate::row::{Class, Write};
+use crate::sensitive::Words;
 
 /// Numbers the batches; [`Input::Committed`](crate::input::Input::Committed) names the newest durable one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -40,6 +42,9 @@ pub enum Effect {
     Commit(Batch),
     /// Read rows; answered by [`Input::Loaded`](crate::input::Input::Loaded).
     Load(Query),
+    /// Look for sensitive words in a document, in a worker; answered by
+    /// [`Input::Scanned`](crate::input::Input::Scanned).
+    Scan(Scan),
     /// Compact a document in a guarded worker; answered by [`Input::Applied`](crate::input::Input::Applied).
     Apply(Apply),
     /// The answer to [`Input::Administered`](crate::input::Input::Administered).
@@ -141,6 +146,17 @@ pub struct LogEntry {
     pub conversation: Option<ConversationId>,
     /// The document it belongs to, if any.
     pub document: Option<DocumentId>,
+    /// Under which keys it is stored.
+    pub class: Class,
+}
+
+/// A document to look for sensitive words in: its newest snapshot and the entries behind it.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    /// The document.
+    pub document: DocumentId,
+    /// The words.
+    pub words: Arc<dyn Words>,
 }
 
 /// A document to compact: from the newest snapshot (or from facts alone) and the entries up to `upto`.
@@ -152,6 +168,8 @@ pub struct Apply {
     pub upto: Lsn,
     /// The chain heads that the document must have then.
     pub heads: BTreeMap<ActorId, ChainHead>,
+    /// Under which keys the new snapshot will be stored.
+    pub class: Class,
     /// Ignore the old snapshot's bytes; take its facts from the log instead, as far as they are there.
     pub rebuild: bool,
 }

@@ -1,6 +1,7 @@
 //! The hub: everything that decides, as one state machine.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use lockstep_protocol::codec;
@@ -19,6 +20,8 @@ use crate::input::{Input, Now, SessionId};
 use crate::log::{Draft, Log};
 use crate::planted::{HubBug, Planted};
 use crate::readmission::OfferJob;
+use crate::scan::{ScanRow, Scanning};
+use crate::sensitive::Words;
 use crate::session::{Open, Phase, Session};
 
 /// Times and sizes that an operator may choose.
@@ -107,6 +110,10 @@ pub struct Boot {
     pub restored: bool,
     /// The small list outside the backup chain, oldest first; replayed after a restore before anyone is let in.
     pub outside: Vec<OutsideEvent>,
+    /// The team's list of sensitive words.
+    pub words: Arc<dyn Words>,
+    /// How far the look at everything stored got with this list.
+    pub scan: ScanRow,
     /// 32 fresh random bytes.
     pub entropy: [u8; 32],
     /// Choices.
@@ -147,6 +154,8 @@ pub struct Hub {
     pub(crate) started: Now,
     pub(crate) log: Log,
     pub(crate) access: Access,
+    pub(crate) words: Arc<dyn Words>,
+    pub(crate) scanning: Scanning,
     /// Counts changes of who may see what.
     pub(crate) access_version: u64,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
@@ -188,6 +197,8 @@ impl Hub {
             started: now,
             log: Log::new(boot.key, boot.epochs, boot.head, boot.chain, boot.at_ms),
             access: Access::new(directory),
+            words: boot.words,
+            scanning: Scanning::new(boot.scan),
             access_version: 0,
             sessions: BTreeMap::new(),
             conversations: BTreeMap::new(),
@@ -242,6 +253,8 @@ impl Hub {
             }
             Input::Loaded { query, outcome } => self.loaded(query, outcome, effects),
             Input::Applied { document, outcome } => self.applied(document, outcome, effects),
+            Input::Scanned { document, hits } => self.scanned(document, hits, effects),
+            Input::WordsChanged { request, list, words } => self.words_changed(request, list, words, effects),
             Input::Uploaded { conversation, member, media } => {
                 self.enqueue(conversation, Work::Uploaded(member, media), effects);
             }
@@ -526,6 +539,7 @@ impl Hub {
         });
         self.compact_due(effects);
         self.check_retention(effects);
+        self.scan_on(effects);
     }
 
     fn drain(&mut self, effects: &mut Vec<Effect>) {

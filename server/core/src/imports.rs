@@ -3,10 +3,10 @@
 //! Two steps, both in the conversation's queue: what is known already, so that a run that is repeated adds nothing; then
 //! a built segment, checked again and committed as one batch: one entry, the document as a snapshot, its index rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_protocol::directory::DirectoryEvent;
-use lockstep_protocol::entry::{EntryBody, Stamp};
+use lockstep_protocol::entry::{Category, EntryBody, Stamp};
 use lockstep_protocol::fact::{Fact, KeyId};
 use lockstep_protocol::frame::Outcome;
 use lockstep_protocol::id::{
@@ -24,7 +24,9 @@ use crate::input::{IMPORT_KEYS_MAX, ImportSegment};
 use crate::log::{Author, Draft};
 use crate::planted::HubBug;
 use crate::push::{room, target_of};
-use crate::row::{ChainRow, DocumentRow, DocumentState, IndexRow, KeyRow, MediaRow, MessageRow, SnapshotRow, Write};
+use crate::row::{
+    ChainRow, Class, DocumentRow, DocumentState, IndexRow, KeyRow, MediaRow, MessageRow, SnapshotRow, Write,
+};
 
 /// Messages of a segment, as they will be. What its facts say of earlier segments' messages is not counted there: the
 /// segment may be taken back alone.
@@ -142,6 +144,8 @@ impl Hub {
         let ImportSegment { document, facts, bytes, import, .. } = segment;
         let body = EntryBody::Imported(derived.imported);
         let stamp = self.append_to(slot, draft, Author::new(MemberId::HUB), body.clone());
+        let found: Vec<(MessageId, BTreeSet<Category>)> = facts.iter().filter_map(|fact| self.words_in(fact)).collect();
+        let class = if found.is_empty() { Class::Normal } else { Class::Vault };
         let row = DocumentRow {
             messages: derived.imported.messages,
             ops: derived.ops,
@@ -150,6 +154,7 @@ impl Hub {
             newest: stamp.lsn,
             covered: stamp.lsn,
             tail: 0,
+            class,
         };
         let actor = ActorId::import(&self.id, &import, document);
         let chain = ChainRow { head: derived.head, device: DeviceId::default() };
@@ -158,7 +163,7 @@ impl Hub {
         draft.write(Write::Chain(document, actor, chain));
         let events = vec![TableEvent { epoch: 0, stamp, body }];
         let table = Table { epochs: vec![self.log.epoch], facts: Vec::new(), events };
-        draft.write(Write::Snapshot(document, SnapshotRow { upto: stamp.lsn, bytes, table }));
+        draft.write(Write::Snapshot(document, SnapshotRow { upto: stamp.lsn, bytes, table }, class));
         for (fact, hash) in facts.iter().zip(&derived.hashes) {
             let (author, message) = match fact {
                 Fact::Message(message) => {
@@ -185,6 +190,9 @@ impl Hub {
                 }
             }
             draft.write(Write::Conversation(Box::new(row.clone())));
+        }
+        for (message, categories) in found {
+            self.mark_sensitive(slot, draft, document, message, &categories);
         }
         stamp.lsn
     }
@@ -249,6 +257,7 @@ fn count(messages: &mut Messages, fact: &Fact) -> Result<(), RefusalCode> {
             readmitted: false,
             retracted_by: Vec::new(),
             reactions: Vec::new(),
+            sensitive: Vec::new(),
         };
         messages.insert(message.id, row);
         return Ok(());

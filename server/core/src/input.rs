@@ -1,5 +1,7 @@
 //! What happens to the hub: one enum in.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use lockstep_protocol::change::ChainHead;
 use lockstep_protocol::codec::DecodeError;
@@ -10,6 +12,8 @@ use lockstep_protocol::id::{ConversationId, DocumentId, ImportId, MediaHash, Mem
 use crate::effect::Ticket;
 use crate::query::{Answer, LoadFailure, Query};
 use crate::row::SnapshotRow;
+use crate::scan::Hit;
+use crate::sensitive::Words;
 
 /// The time, as the driver reads it for each input. The core has no other clock.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -75,6 +79,24 @@ pub enum Input {
         document: DocumentId,
         /// The new snapshot, or why there is none.
         outcome: Result<SnapshotRow, ApplyFailure>,
+    },
+    /// The answer to [`Effect::Scan`](crate::effect::Effect::Scan).
+    Scanned {
+        /// The document.
+        document: DocumentId,
+        /// Facts that hold words; none if it could not be read.
+        hits: Option<Vec<Hit>>,
+    },
+    /// Somebody on the hub's own machine changed the team's list of sensitive words. Answered by
+    /// [`Effect::Answer`](crate::effect::Effect::Answer) once it is durable; what is stored is looked at again in the
+    /// background.
+    WordsChanged {
+        /// Comes back.
+        request: u64,
+        /// The list, for the store.
+        list: Bytes,
+        /// The list, for use.
+        words: Arc<dyn Words>,
     },
     /// A media blob is durable in this conversation.
     Uploaded {

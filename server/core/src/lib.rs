@@ -32,5 +32,7 @@ pub mod query;
 mod readmission;
 mod replies;
 pub mod row;
+pub mod scan;
+pub mod sensitive;
 mod session;
 mod work;

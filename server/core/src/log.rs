@@ -10,7 +10,7 @@ use lockstep_protocol::id::{ConversationId, Epoch, Lsn, MemberId};
 
 use crate::effect::{Batch, Effect, LogEntry, OutsideEvent, Ticket};
 use crate::input::SessionId;
-use crate::row::Write;
+use crate::row::{Class, Write};
 
 /// An entry that is sequenced but not yet durable.
 #[derive(Clone, Debug)]
@@ -59,11 +59,13 @@ pub(crate) struct Author {
     pub(crate) origin: Option<SessionId>,
     /// Re-admitted entries keep their time.
     pub(crate) at_ms: Option<u64>,
+    /// Under which keys the entry is stored.
+    pub(crate) class: Class,
 }
 
 impl Author {
     pub(crate) const fn new(member: MemberId) -> Self {
-        Self { member, verdict: Verdict::Accepted, origin: None, at_ms: None }
+        Self { member, verdict: Verdict::Accepted, origin: None, at_ms: None, class: Class::Normal }
     }
 }
 
@@ -124,6 +126,7 @@ impl Log {
             at_ms: self.at_ms,
             conversation,
             document,
+            class: author.class,
         });
         self.in_flight.push_back(InFlight {
             lsn: self.head,

@@ -51,6 +51,8 @@ pub enum HubBug {
     StampBelieved,
     /// After an import was taken back its keys still count as known.
     UndoneStaysKnown,
+    /// Edits are not looked at for sensitive words.
+    EditsUnread,
 }
 
 impl HubBug {
@@ -79,6 +81,7 @@ impl HubBug {
         Self::CapIgnored,
         Self::StampBelieved,
         Self::UndoneStaysKnown,
+        Self::EditsUnread,
     ];
 }
 

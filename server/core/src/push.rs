@@ -310,6 +310,8 @@ impl Hub {
         let Place { document, actor, seq, head, device, opening, origin } = place;
         let key = fact.key_id();
         let placed = PlacedFact { document, actor, seq, hash: head.hash.prefix(), fact: fact.clone(), opening, origin };
+        let found = self.find_words(slot, author.member, &fact);
+        let author = Author { class: found.class(), ..author };
         let stamp = self.log.append(draft, self.now.wall_ms, author, EntryBody::Fact(placed));
         slot.newest = stamp.lsn;
 
@@ -343,6 +345,7 @@ impl Hub {
                     readmitted: origin.is_some(),
                     retracted_by: Vec::new(),
                     reactions: Vec::new(),
+                    sensitive: Vec::new(),
                 });
                 if is_reply && accepted {
                     self.reply_accepted(slot, message.id, &stamp, stamp.lsn);
@@ -383,6 +386,7 @@ impl Hub {
                 _ => row.newest_key = row.newest_key.max(fact.ulid()),
             }
         }
+        self.mark_found(slot, draft, document, &stamp, &fact, &found);
         self.open_next(slot, draft, document, row);
         slot.store_replies();
         if let Some(row) = slot.row() {

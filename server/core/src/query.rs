@@ -66,6 +66,13 @@ pub enum Query {
         /// The document.
         document: DocumentId,
     },
+    /// The next documents that have a row, in order of id. Answer: [`Answer::Documents`].
+    Documents {
+        /// After which; none to begin.
+        after: Option<DocumentId>,
+        /// How many at most.
+        documents_max: usize,
+    },
     /// The newest LSN received before a time, and documents with entries up to there that no snapshot covers.
     /// Answer: [`Answer::Retention`].
     Retention {
@@ -119,6 +126,8 @@ pub enum Answer {
         /// The newest committed LSN at the time of reading: nothing of the document up to here is missing.
         upto: Lsn,
     },
+    /// To [`Query::Documents`]; none when there are no more.
+    Documents(Vec<DocumentId>),
     /// To [`Query::Retention`].
     Retention {
         /// The newest LSN received before the time; the current floor if none.

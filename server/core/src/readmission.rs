@@ -108,7 +108,7 @@ impl Hub {
         if !is_ours && !self.planted.is(HubBug::StampBelieved) {
             return Err(RefusalCode::StampInvalid);
         }
-        let author = Author { member: stamp.member, verdict: stamp.verdict, origin: None, at_ms: Some(stamp.at_ms) };
+        let author = Author { verdict: stamp.verdict, at_ms: Some(stamp.at_ms), ..Author::new(stamp.member) };
         match body {
             EntryBody::Fact(placed) => {
                 if slot.fact_row(&placed.fact.key_id()).is_some() {
@@ -134,6 +134,8 @@ impl Hub {
                 let document = row.document;
                 Ok(Outcome::Readmitted(self.write_delivery(slot, draft, author, document, message, delivery)))
             }
+            // Its message was marked again when it came back, by the list as it is now.
+            EntryBody::Sensitive { .. } => Ok(Outcome::Known),
             EntryBody::Opened { .. } | EntryBody::Marked { .. } | EntryBody::Directory(_) | EntryBody::Imported(_) => {
                 Err(RefusalCode::WrongDocument)
             }

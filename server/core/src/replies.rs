@@ -259,7 +259,7 @@ impl Hub {
     }
 
     /// Appends an entry that changes a document's table.
-    fn append_event(
+    pub(crate) fn append_event(
         &mut self,
         slot: &mut Slot,
         draft: &mut Draft,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use lockstep_protocol::change::ChainHead;
 use lockstep_protocol::directory::{Conversation, Device, Member, Policy};
-use lockstep_protocol::entry::{Delivery, LogChain, Resolution, Stamp};
+use lockstep_protocol::entry::{Category, Delivery, LogChain, Resolution, Stamp};
 use lockstep_protocol::fact::{ContentDigest, Direction, KeyId};
 use lockstep_protocol::frame::Marker;
 use lockstep_protocol::id::{
@@ -13,6 +13,8 @@ use lockstep_protocol::id::{
 };
 use lockstep_protocol::snapshot::{DocumentDigest, Table};
 use minicbor::{Decode, Encode};
+
+use crate::scan::ScanRow;
 
 /// One row to write. Each replaces the row with the same key.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,11 +51,30 @@ pub enum Write {
     Chain(DocumentId, ActorId, ChainRow),
     /// A row of a conversation's index.
     Key(ConversationId, KeyId, Box<IndexRow>),
-    /// A document's newest snapshot.
-    Snapshot(DocumentId, SnapshotRow),
+    /// A document's newest snapshot, and under which keys it is stored.
+    Snapshot(DocumentId, SnapshotRow, Class),
+    /// The team's list of sensitive words, as whoever keeps it encodes it.
+    Words(Bytes),
+    /// How far the look at everything stored got, with the present list.
+    Scan(ScanRow),
+    /// An entry of the log, durable or of this batch, is stored under the stricter keys from now on.
+    Reseal(Lsn),
     /// Deletes an imported segment: its counters, its chain, its snapshot, and every row of its conversation's index
     /// whose [`KeyRow::document`] it is. All of these are durable by now, so they are found by reading the store.
     DocumentGone(DocumentId),
+}
+
+/// Under which keys something is stored. DESIGN section 8.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Class {
+    /// Under the data key of its conversation.
+    #[default]
+    #[n(0)]
+    Normal,
+    /// It holds sensitive words: under the conversation's second key, which has a key-encryption key of its own.
+    #[n(1)]
+    Vault,
 }
 
 /// An accepted reply, as far as the lock needs it.
@@ -129,9 +150,12 @@ pub struct DocumentRow {
     /// Up to where a snapshot covers it.
     #[n(5)]
     pub covered: Lsn,
-    /// Facts and events after that.
+    /// Facts and events after that, and one for a snapshot that must be stored under other keys.
     #[n(6)]
     pub tail: u32,
+    /// Under which keys its snapshot is stored.
+    #[cbor(n(7), default)]
+    pub class: Class,
 }
 
 /// The end of one chain, and whose it is.
@@ -211,6 +235,9 @@ pub struct MessageRow {
     /// Reactions by member, ascending.
     #[n(6)]
     pub reactions: Vec<(MemberId, u32)>,
+    /// What its sensitive words are about, ascending.
+    #[cbor(n(7), default)]
+    pub sensitive: Vec<Category>,
 }
 
 /// A media blob in a conversation.

@@ -90,6 +90,7 @@ impl Hub {
             Work::Command(commander, command) => self.conversation_command(id, slot, commander, command, effects),
             Work::Uploaded(member, media) => self.uploaded(id, slot, member, &media, effects),
             Work::Compact(document) => self.compact(slot, document, effects),
+            Work::Scanned(document, hits) => self.mark_scanned(slot, document, &hits, effects),
             Work::Compacted(document, tail, snapshot) => self.compacted(slot, document, tail, *snapshot, effects),
             Work::ImportAsk(request, keys) => self.plan_import(id, slot, request, &keys, effects),
             Work::Import(request, segment) => self.import(slot, request, *segment, effects),
@@ -168,17 +169,32 @@ impl Hub {
                 keys.push(KeyId::from(*message));
             }
             Work::Uploaded(_, media) => keys.push(MediaRow::key(media)),
+            Work::Scanned(document, hits) => {
+                documents.extend([*document, DocumentId::segment(id, open_segment)]);
+                keys.extend(hits.iter().filter_map(|hit| hit.message).map(KeyId::from));
+            }
             Work::Compact(document) | Work::Compacted(document, ..) => documents.push(*document),
             Work::ImportAsk(_, asked) => keys.extend(asked),
-            Work::Import(_, segment) => segment.facts.iter().for_each(|fact| fact_keys(slot, fact, &mut keys)),
+            Work::Import(_, segment) => {
+                // Marks of its messages stand there.
+                documents.push(DocumentId::segment(id, open_segment));
+                segment.facts.iter().for_each(|fact| fact_keys(slot, fact, &mut keys));
+            }
             Work::ImportUndo(..) => documents.extend((0..imported).map(|number| DocumentId::imported(id, number))),
             Work::Replay(DirectoryEvent::ImportUndone { document, .. }) => documents.push(*document),
             Work::Typing(_) | Work::Fetch(..) | Work::Command(..) | Work::Replay(_) | Work::Wake(_) => {}
         }
-        // Resolutions and deliveries change the document that holds the message.
-        if matches!(work, Work::Resolve(..) | Work::Command(..) | Work::Offer(..)) {
+        // Resolutions, deliveries and marks change the document that holds the message.
+        if matches!(work, Work::Resolve(..) | Work::Command(..) | Work::Offer(..) | Work::Scanned(..)) {
             for key in &keys {
                 documents.extend(slot.fact_row(key).map(|row| row.document));
+            }
+        }
+        if let Work::Push(_, push) = work {
+            let marked = push.facts.iter().filter(|pushed| pushed.fact.target().is_some());
+            for (message, _) in marked.filter_map(|pushed| self.words_in(&pushed.fact)) {
+                documents.push(DocumentId::segment(id, open_segment));
+                documents.extend(slot.fact_row(&KeyId::from(message)).map(|row| row.document));
             }
         }
         let exists = |document: &DocumentId| match document.kind {
@@ -218,6 +234,10 @@ impl Hub {
             (Query::Retention { .. }, Ok(Answer::Retention { upto, uncovered })) => {
                 self.retention_read(upto, uncovered, effects);
             }
+            (Query::Documents { after, .. }, Ok(Answer::Documents(documents))) => {
+                self.documents_read(after, Some(documents), effects);
+            }
+            (Query::Documents { after, .. }, _) => self.documents_read(after, None, effects),
             (Query::Retention { .. }, _) => self.compaction.retention_failed(),
             (
                 Query::Chain { session, .. }
@@ -323,6 +343,7 @@ impl Hub {
             // Tried again: a loss that cannot be replayed keeps the hub closed, an upload is durable elsewhere.
             Work::Replay(event) => self.replay_later(event, effects),
             Work::Compact(document) | Work::Compacted(document, ..) => self.compaction.failed(document),
+            Work::Scanned(document, _) => self.scanned(document, None, effects),
             Work::Uploaded(member, media) => self.enqueue(id, Work::Uploaded(member, media), effects),
         }
     }

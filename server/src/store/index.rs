@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use lockstep_core::row::{IndexRow, KeyRow, MessageRow, SnapshotRow};
 use lockstep_protocol::codec;
 use lockstep_protocol::document::saved_facts;
-use lockstep_protocol::entry::{Delivery, Entry, EntryBody, Resolution, Stamp, Verdict};
+use lockstep_protocol::entry::{Category, Delivery, Entry, EntryBody, Resolution, Stamp, Verdict};
 use lockstep_protocol::fact::{ContentDigest, Direction, Fact, KeyId};
 use lockstep_protocol::id::{ActorId, ConversationId, DocumentId, DocumentKind, HashPrefix, Lsn, MemberId};
 use minicbor::{Decode, Encode};
@@ -73,6 +73,8 @@ struct More {
     retracted_by: Vec<MemberId>,
     #[n(4)]
     reactions: Vec<(MemberId, u32)>,
+    #[cbor(n(5), default)]
+    sensitive: Vec<Category>,
 }
 
 /// What the log, or a snapshot, says of a fact.
@@ -135,6 +137,7 @@ impl SlimRow {
                 readmitted: message.readmitted,
                 retracted_by: message.retracted_by.clone(),
                 reactions: message.reactions.clone(),
+                sensitive: message.sensitive.clone(),
             };
         }
         Some(slim)
@@ -210,6 +213,7 @@ impl SlimRow {
             readmitted: self.more.readmitted,
             retracted_by: self.more.retracted_by,
             reactions: self.more.reactions,
+            sensitive: self.more.sensitive,
         });
         KeyRow { document, hash, content, stamp, message }
     }
@@ -347,6 +351,7 @@ mod tests {
             readmitted: false,
             retracted_by: Vec::new(),
             reactions: Vec::new(),
+            sensitive: Vec::new(),
         }
     }
 

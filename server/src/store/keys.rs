@@ -91,6 +91,10 @@ pub enum Meta {
     Head,
     /// LSN (8) ‖ log chain (32): the retention floor.
     Floor,
+    /// CBOR of what the team changed in the list of sensitive words.
+    Words,
+    /// CBOR of `ScanRow`: how far the look at everything stored got with that list.
+    Scan,
 }
 
 impl Meta {
@@ -102,6 +106,8 @@ impl Meta {
             Self::Hub => b"hub",
             Self::Head => b"head",
             Self::Floor => b"floor",
+            Self::Words => b"words",
+            Self::Scan => b"scan",
         }
     }
 

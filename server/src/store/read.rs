@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use lockstep_core::query::{Answer, Query, StoredEntry};
 use lockstep_core::row::{ChainRow, ConversationRow, DocumentRow, DocumentState, SnapshotRow};
+use lockstep_core::scan::ScanRow;
 use lockstep_protocol::directory::{Device, Member, Policy};
-use lockstep_protocol::entry::LogChain;
+use lockstep_protocol::document::saved_facts;
+use lockstep_protocol::entry::{Entry, EntryBody, LogChain};
+use lockstep_protocol::fact::Fact;
 use lockstep_protocol::frame::CatalogueDocument;
 use lockstep_protocol::id::{ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, Epoch, Lsn, MemberId};
 use minicbor::Decode;
@@ -32,6 +35,10 @@ pub struct Stored {
     pub devices: BTreeMap<DeviceId, Device>,
     /// Policy.
     pub policy: Policy,
+    /// What the team changed in the list of sensitive words, if anything.
+    pub words: Option<Vec<u8>>,
+    /// How far the look at everything stored got with that list.
+    pub scan: ScanRow,
 }
 
 /// The committed state at one moment.
@@ -69,7 +76,9 @@ impl<'a> Reader<'a> {
                 return Err(StoreError::corrupt(place, "the log does not end where it should"));
             }
         }
-        Ok(Stored { head, floor, epochs, members, devices, policy })
+        let words = self.get(Family::Meta, Meta::Words.key())?.map(|bytes| bytes.to_vec());
+        let scan = self.row(Family::Meta, Meta::Scan.key())?.unwrap_or_default();
+        Ok(Stored { head, floor, epochs, members, devices, policy, words, scan })
     }
 
     /// Answers one of the core's questions.
@@ -100,8 +109,53 @@ impl<'a> Reader<'a> {
                 let tail = tail.into_iter().map(|entry| (epoch_of(&epochs, entry.lsn), entry.bytes)).collect();
                 Answer::Content { snapshot, tail, upto: self.head()?.lsn }
             }
+            Query::Documents { after, documents_max } => {
+                Answer::Documents(self.next_documents(*after, *documents_max)?)
+            }
             Query::Retention { before_ms, documents_max } => self.retention(*before_ms, *documents_max)?,
         })
+    }
+
+    /// The next documents that have a row, in order of id.
+    fn next_documents(&self, after: Option<DocumentId>, max: usize) -> Result<Vec<DocumentId>, StoreError> {
+        let from = after.map_or(Vec::new(), |id| [&keys::document(id)[..], &[0]].concat());
+        let mut documents = Vec::new();
+        self.scan(Family::Documents, &from, |key, _| {
+            let place = Place { family: Family::Documents, key };
+            documents.push(keys::document_of(key).ok_or_else(|| StoreError::corrupt(place, "no document"))?);
+            Ok(documents.len() < max)
+        })?;
+        Ok(documents)
+    }
+
+    /// Every fact of a document with the LSN of its entry; an imported fact has its segment's.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Engine`.
+    pub fn facts(&self, document: DocumentId) -> Result<Vec<(Lsn, Fact)>, StoreError> {
+        let snapshot = self.document_snapshot(document)?;
+        let after = snapshot.as_ref().map_or(Lsn::ZERO, |row| row.upto);
+        let mut facts = Vec::new();
+        if let Some(row) = snapshot {
+            let key = keys::document(document);
+            let damaged = |what| StoreError::corrupt(Place { family: Family::Snapshots, key: &key }, what);
+            let announced = row.table.events.first().map(|event| event.stamp.lsn);
+            let places: BTreeMap<(ActorId, u32), Lsn> =
+                row.table.facts.iter().map(|fact| ((fact.actor, fact.seq), fact.stamp.lsn)).collect();
+            let saved = saved_facts(document.kind, &row.bytes).map_err(|_| damaged("its document does not load"))?;
+            for (placed, _) in saved {
+                let lsn = places.get(&(placed.actor, placed.seq)).copied().or(announced);
+                facts.push((lsn.ok_or_else(|| damaged("a fact without its stamp"))?, placed.fact));
+            }
+        }
+        for stored in self.tail(document, after, Lsn(u64::MAX))? {
+            let key = stored.lsn.0.to_be_bytes();
+            let damaged = || StoreError::corrupt(Place { family: Family::Log, key: &key }, "no entry of the log");
+            if let EntryBody::Fact(placed) = Entry::from_bytes(&stored.bytes).ok_or_else(damaged)?.body {
+                facts.push((stored.lsn, placed.fact));
+            }
+        }
+        Ok(facts)
     }
 
     /// A conversation.

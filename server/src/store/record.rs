@@ -176,6 +176,8 @@ pub fn decode_snapshot(bytes: &[u8]) -> Option<SnapshotRow> {
 
 #[cfg(test)]
 mod tests {
+    use lockstep_core::row::Class;
+
     use super::*;
 
     #[test]
@@ -185,7 +187,15 @@ mod tests {
         let places = [(None, None), (Some(conversation), None), (Some(conversation), Some(document))];
         for (conversation, document) in places {
             let (lsn, at_ms, chain) = (Lsn(7), 1_900_000_000_000, LogChain([9; 32]));
-            let entry = LogEntry { lsn, bytes: Bytes::from_static(b"entry"), chain, at_ms, conversation, document };
+            let entry = LogEntry {
+                lsn,
+                bytes: Bytes::from_static(b"entry"),
+                chain,
+                at_ms,
+                conversation,
+                document,
+                class: Class::Normal,
+            };
             let record = LogRecord { at_ms, chain, conversation, document, entry: entry.bytes.clone() };
             let mut bytes = Vec::new();
             LogRecord::encode(&entry, &mut bytes);

@@ -6,7 +6,7 @@ use rocksdb::{ColumnFamily, WriteBatch};
 
 use super::Store;
 use super::index;
-use super::keys::{self, DirectoryKey, Family};
+use super::keys::{self, DirectoryKey, Family, Meta};
 use super::record;
 use super::seal::{self, Place};
 
@@ -42,7 +42,7 @@ impl<'a> Rows<'a> {
     pub(super) fn put_row(&mut self, write: &Write) {
         match write {
             // Those of the whole log, and what needs reading, are written by `Store::commit` itself.
-            Write::Head { .. } | Write::Epoch { .. } | Write::Floor(_) | Write::DocumentGone(_) => {}
+            Write::Head { .. } | Write::Epoch { .. } | Write::Floor(_) | Write::DocumentGone(_) | Write::Reseal(_) => {}
             Write::Member(id, member) => self.put_directory(DirectoryKey::Member(*id), member.as_ref()),
             Write::Device(id, device) => self.put_directory(DirectoryKey::Device(*id), device.as_ref()),
             Write::Policy(policy) => self.put_directory(DirectoryKey::Policy, Some(policy)),
@@ -52,7 +52,9 @@ impl<'a> Rows<'a> {
             Write::Key(conversation, key, row) => {
                 self.put(Family::Keys, &keys::index(*conversation, *key), |bytes| index::encode(row, bytes));
             }
-            Write::Snapshot(id, row) => match self.store.packed(*id, row.upto) {
+            Write::Words(list) => self.put_meta(Meta::Words.key(), list),
+            Write::Scan(row) => self.put_value(Family::Meta, Meta::Scan.key(), row),
+            Write::Snapshot(id, row, _) => match self.store.packed(*id, row.upto) {
                 Some(stored) => self.batch.put_cf(self.family(Family::Snapshots), keys::document(*id), stored),
                 None => self.put(Family::Snapshots, &keys::document(*id), |bytes| record::encode_snapshot(row, bytes)),
             },

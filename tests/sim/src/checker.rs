@@ -7,6 +7,7 @@ pub mod log;
 pub mod loss;
 pub mod replica;
 pub mod screen;
+mod sensitive;
 pub mod visibility;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -146,7 +147,7 @@ impl Checker {
             self.entry(logged, true_ms, wall_ms)?;
             self.check_import(logged, &batch.writes, wall_ms)?;
         }
-        Ok(())
+        self.check_sensitive(batch)
     }
 
     /// The hub's process ended; what was not durable is gone.

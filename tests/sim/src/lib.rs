@@ -18,5 +18,6 @@ pub mod seed;
 pub mod shrink;
 pub mod store;
 pub mod trace;
+pub mod words;
 pub mod worker;
 pub mod world;

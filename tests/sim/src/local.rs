@@ -127,6 +127,10 @@ impl LocalHub {
                     };
                     Input::Applied { document: apply.document, outcome }
                 }
+                Effect::Scan(scan) => Input::Scanned {
+                    document: scan.document,
+                    hits: self.worker.unwrap_or(Worker::Facts).scan(&self.store.disk, &scan),
+                },
                 Effect::Answer { outcome, .. } => {
                     self.answers.push(outcome);
                     continue;

@@ -2,12 +2,12 @@
 
 pub mod directory;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use lockstep_protocol::change::{ChainHead, derive};
 use lockstep_protocol::directory::DirectoryEvent;
-use lockstep_protocol::entry::{Entry, EntryBody, Imported, LogChain, PlacedFact, Resolution, Verdict};
+use lockstep_protocol::entry::{Category, Entry, EntryBody, Imported, LogChain, PlacedFact, Resolution, Verdict};
 use lockstep_protocol::fact::{Direction, Fact, KeyId};
 use lockstep_protocol::id::{
     ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, Epoch, Lsn, MemberId, MessageId,
@@ -105,6 +105,10 @@ pub struct ImportModel {
 pub struct LogModel {
     /// Epochs with the LSN after which each began.
     pub epochs: Vec<(Epoch, Lsn)>,
+    /// Marks of sensitive messages.
+    pub marks: BTreeSet<(ConversationId, MessageId, Category)>,
+    /// The first entry of each document that is stored under the stricter keys.
+    pub vault: BTreeMap<DocumentId, Lsn>,
     /// Entry n stands at n − 1.
     pub entries: Vec<Recorded>,
     /// The directory after each of its changes.
@@ -208,6 +212,9 @@ impl LogModel {
                 }
             }
             // Its facts are told apart, see `import`.
+            EntryBody::Sensitive { document, message, category } => {
+                self.marks.insert((document.conversation, *message, *category));
+            }
             EntryBody::Imported(_) | EntryBody::Delivered { .. } | EntryBody::Marked { .. } => {}
         }
         debug_assert_eq!(stamp.lsn, self.head().next());

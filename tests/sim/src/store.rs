@@ -1,12 +1,15 @@
 //! The hub's durable store, as a model: batches are written, then synced; a crash loses what was not.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use lockstep_core::effect::{Batch, LogEntry, OutsideEvent};
 use lockstep_core::hub::{Boot, HubConfig};
 use lockstep_core::planted::Planted;
 use lockstep_core::query::{Answer, Query, StoredEntry};
-use lockstep_core::row::{ConversationRow, DocumentState, IndexRow, SnapshotRow, Write};
+use lockstep_core::row::{Class, ConversationRow, DocumentState, IndexRow, SnapshotRow, Write};
+use lockstep_core::scan::ScanRow;
 use lockstep_protocol::directory::{Device, Member, Policy};
 use lockstep_protocol::entry::{HubKey, LogChain};
 use lockstep_protocol::fact::KeyId;
@@ -16,6 +19,7 @@ use lockstep_protocol::id::{
 };
 
 use crate::rng::Rng;
+use crate::words::SimWords;
 
 /// What a disk holds: everything that was synced. A clone of it is a backup.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +45,9 @@ pub struct Disk {
     documents: BTreeMap<DocumentId, DocumentState>,
     keys: BTreeMap<(ConversationId, KeyId), IndexRow>,
     snapshots: BTreeMap<DocumentId, SnapshotRow>,
+    /// The list of sensitive words.
+    pub words: Bytes,
+    scan: ScanRow,
 }
 
 /// The store of one hub.
@@ -146,6 +153,8 @@ impl Store {
             policy: disk.policy,
             restored,
             outside: self.outside.clone(),
+            words: Arc::new(SimWords),
+            scan: disk.scan,
             entropy,
             config: identity.config,
             planted: identity.planted,
@@ -188,7 +197,14 @@ impl Disk {
             Write::Key(conversation, key, row) => {
                 self.keys.insert((*conversation, *key), (**row).clone());
             }
-            Write::Snapshot(document, row) => {
+            Write::Words(list) => self.words = list.clone(),
+            Write::Scan(row) => self.scan = *row,
+            Write::Reseal(lsn) => {
+                if let Some(entry) = self.log.get_mut(lsn) {
+                    entry.class = Class::Vault;
+                }
+            }
+            Write::Snapshot(document, row, _) => {
                 self.snapshots.insert(*document, row.clone());
             }
             Write::DocumentGone(document) => {
@@ -276,6 +292,11 @@ impl Disk {
                 let after = snapshot.as_ref().map_or(Lsn::ZERO, |row| row.upto);
                 let tail = self.tail(*document, after).map(|entry| (self.epoch(entry.lsn), entry.bytes.clone()));
                 Answer::Content { tail: tail.collect(), snapshot, upto: self.head }
+            }
+            Query::Documents { after, documents_max } => {
+                let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+                let rows = self.documents.range((from, std::ops::Bound::Unbounded)).map(|(document, _)| *document);
+                Answer::Documents(rows.take(*documents_max).collect())
             }
             Query::Retention { before_ms, documents_max } => self.read_retention(*before_ms, *documents_max),
         }

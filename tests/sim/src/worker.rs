@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use lockstep_core::effect::Apply;
+use lockstep_core::effect::{Apply, Scan};
 use lockstep_core::input::ApplyFailure;
 use lockstep_core::row::SnapshotRow;
+use lockstep_core::scan::{self, Hit};
 use lockstep_protocol::change::{ChainHead, derive};
 use lockstep_protocol::codec;
 use lockstep_protocol::document::{self, ChainFact, Document};
@@ -68,6 +69,29 @@ impl Worker {
             }
             Self::Automerge => Document::load(kind, bytes).ok()?.facts().ok(),
         }
+    }
+
+    /// Looks for a hub's sensitive words in its committed disk; none if a document cannot be read.
+    #[must_use]
+    pub fn scan(self, disk: &Disk, scan: &Scan) -> Option<Vec<Hit>> {
+        let document = scan.document;
+        let base = disk.snapshot(document);
+        let after = base.map_or(Lsn::ZERO, |row| row.upto);
+        let mut facts = Vec::new();
+        if let Some(row) = base {
+            let announced = row.table.events.first().map(|event| event.stamp.lsn);
+            for placed in self.facts(document.kind, &row.bytes)? {
+                let is_it = |fact: &&TableFact| (fact.actor, fact.seq) == (placed.actor, placed.seq);
+                let lsn = row.table.facts.iter().find(is_it).map(|fact| fact.stamp.lsn).or(announced)?;
+                facts.push((lsn, placed.fact));
+            }
+        }
+        for logged in disk.tail(document, after) {
+            if let EntryBody::Fact(placed) = Entry::from_bytes(&logged.bytes)?.body {
+                facts.push((logged.lsn, placed.fact));
+            }
+        }
+        Some(scan::hits(&*scan.words, facts.iter().map(|(lsn, fact)| (*lsn, fact))))
     }
 
     /// Carries out a hub's compaction from its committed disk.

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use lockstep_client_core::effect::JobId;
 use lockstep_client_core::input::{AppliedDocument, ConnectionId};
 use lockstep_client_core::planted::ClientBug;
-use lockstep_core::effect::Apply;
+use lockstep_core::effect::{Apply, Scan};
 use lockstep_core::hub::Hub;
 use lockstep_core::input::SessionId;
 use lockstep_core::planted::{HubBug, Planted};
@@ -61,6 +61,7 @@ enum Event {
     LoadRead { run: u64, query: Query },
     LoadDone { run: u64, query: Query, outcome: Result<Answer, LoadFailure> },
     ApplyDone { run: u64, apply: Apply },
+    ScanDone { run: u64, scan: Scan },
     HubStop { run: u64, down_ms: u64 },
     ImportBuilt { run: u64, request: u64, segment: Box<lockstep_core::input::ImportSegment> },
     Up { session: SessionId },
@@ -282,6 +283,7 @@ impl World {
             Event::LoadRead { run, query } => self.hub_read(run, query),
             Event::LoadDone { run, query, outcome } => self.hub_loaded(run, query, outcome),
             Event::ApplyDone { run, apply } => self.hub_applied(run, &apply),
+            Event::ScanDone { run, scan } => self.hub_scanned(run, &scan),
             Event::HubStop { run, down_ms } => self.hub_stop(run, down_ms),
             Event::ImportBuilt { run, request, segment } => self.import_built(run, request, segment),
             Event::Up { session } => self.up(session),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lockstep_client::{Conversation, ExportedDocument, MessageState, MessageView, Status, ViewEvent};
-use lockstep_protocol::entry::{Collision, CollisionCause};
+use lockstep_protocol::entry::{Category, Collision, CollisionCause};
 use lockstep_protocol::fact::Direction;
 use serde::Serialize;
 
@@ -52,6 +52,8 @@ pub(super) struct MessageLine {
     media: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     re: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sensitive: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -109,6 +111,7 @@ impl MessageLine {
             reactions: message.reactions.iter().map(|(member, emoji)| (member.0, emoji.clone())).collect(),
             media: message.media.as_ref().map(|media| media.name.clone()),
             re: message.re.map(|re| re.to_string()),
+            sensitive: message.sensitive.iter().map(|category| category_name(*category)).collect(),
         }
     }
 
@@ -145,10 +148,23 @@ impl MessageLine {
         for (member, emoji) in &self.reactions {
             text.push_str(&format!(" {emoji} {member}"));
         }
+        if !self.sensitive.is_empty() {
+            text.push_str(&format!("  🔒 sensitive: {}", self.sensitive.join(", ")));
+        }
         if let Some(collision) = &self.collision {
             text.push_str(&format!("  ({})", collision.words()));
         }
         text
+    }
+}
+
+const fn category_name(category: Category) -> &'static str {
+    match category {
+        Category::Contract => "contract",
+        Category::Payment => "payment",
+        Category::Bank => "bank",
+        Category::Identity => "identity",
+        Category::Password => "password",
     }
 }
 

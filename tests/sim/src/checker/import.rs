@@ -26,7 +26,7 @@ impl Checker {
         let (lsn, document) = (stamp.lsn, imported.document);
         let breaks = |rule: &str| Violation::fail("import", format!("{lsn:?} breaks {rule}: {imported:?}"));
         let snapshot = writes.iter().find_map(|write| match write {
-            Write::Snapshot(of, row) if *of == document => Some(row),
+            Write::Snapshot(of, row, _) if *of == document => Some(row),
             _ => None,
         });
         let Some(SnapshotRow { upto, bytes, table }) = snapshot else { return breaks("one batch") };

@@ -143,7 +143,7 @@ impl Checker {
                     *head = lockstep_protocol::change::derive(&placed.actor, head, &placed.fact);
                     digest.toggle_fact(&head.hash, &recorded.entry.stamp.mac);
                 }
-                body @ (EntryBody::Resolved { .. } | EntryBody::Delivered { .. })
+                body @ (EntryBody::Resolved { .. } | EntryBody::Delivered { .. } | EntryBody::Sensitive { .. })
                     if body.document() == Some(document) =>
                 {
                     digest.toggle_event(body, &recorded.entry.stamp.mac);

@@ -210,5 +210,14 @@ fn body(pick: &mut Pick) -> String {
         _ => 3 + pick.below(20),
     };
     let letters = b"abcdefghij klmnopqrst";
-    (0..len).map(|at| char::from(letters[(at * 7 + len + pick.0 as usize % 5) % letters.len()])).collect()
+    let text: String =
+        (0..len).map(|at| char::from(letters[(at * 7 + len + pick.0 as usize % 5) % letters.len()])).collect();
+    // Words of the list, whole or in two messages.
+    match pick.0 % 16 {
+        0 => text + " secret",
+        1 => text + " my iban",
+        2 => text + " sec",
+        3 => "ret ".to_owned() + &text,
+        _ => text,
+    }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use lockstep_client_core::input::ConnectionId;
 use lockstep_client_core::planted::ClientBug;
-use lockstep_core::effect::{Apply, Effect};
+use lockstep_core::effect::{Apply, Effect, Scan};
 use lockstep_core::hub::Hub;
 use lockstep_core::input::{ApplyFailure, Input, Now, SessionId};
 use lockstep_core::query::{Answer, LoadFailure, Query};
@@ -99,6 +99,11 @@ impl World {
                     let run = self.hub.run;
                     self.after(delay_us, Event::ApplyDone { run, apply });
                 }
+                Effect::Scan(scan) => {
+                    let delay_us = self.rng.skewed(100, 500 * MS);
+                    let run = self.hub.run;
+                    self.after(delay_us, Event::ScanDone { run, scan });
+                }
                 Effect::Answer { request, outcome } => {
                     if !self.import_answered(request, &outcome)? {
                         self.answers.insert(request, outcome);
@@ -176,6 +181,15 @@ impl World {
         };
         self.say(|| format!("worker compacts {:?} to {:?}: {:?}", apply.document, apply.upto, outcome.as_ref().err()));
         self.hub_input(Input::Applied { document: apply.document, outcome })
+    }
+
+    pub(super) fn hub_scanned(&mut self, run: u64, scan: &Scan) -> Result<(), Violation> {
+        if run != self.hub.run {
+            return Ok(());
+        }
+        let fails = !self.calm && self.rng.chance(self.scenario.faults.apply_failures);
+        let hits = if fails { None } else { self.scenario.worker.scan(&self.hub.store.disk, scan) };
+        self.hub_input(Input::Scanned { document: scan.document, hits })
     }
 
     fn hub_sends(&mut self, session: SessionId, bytes: Bytes) -> Result<(), Violation> {
