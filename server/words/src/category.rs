@@ -145,11 +145,7 @@ impl fmt::Debug for Categories {
 }
 
 impl<C> Encode<C> for Categories {
-    fn encode<W: Write>(
-        &self,
-        encoder: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+    fn encode<W: Write>(&self, encoder: &mut Encoder<W>, _: &mut C) -> Result<(), minicbor::encode::Error<W::Error>> {
         encoder.u8(self.0)?;
         Ok(())
     }

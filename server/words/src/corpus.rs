@@ -129,7 +129,8 @@ pub fn entries(count: usize, seed: u64) -> Vec<crate::Entry> {
     while entries.len() < count {
         let corpus = dice.roll(corpora.len());
         let message = corpora[corpus].ordinary(&mut dice);
-        let words: Vec<&str> = message.split_whitespace().filter(|word| word.chars().all(char::is_alphabetic)).collect();
+        let is_long = |word: &&str| word.chars().count() > 3 && word.chars().all(char::is_alphabetic);
+        let words: Vec<&str> = message.split_whitespace().filter(is_long).collect();
         if words.is_empty() {
             continue;
         }

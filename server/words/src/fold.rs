@@ -3,7 +3,7 @@
 mod script;
 mod table;
 
-pub(crate) use script::{Group, TEH_MARBUTA, TONES, VIETNAMESE};
+pub(crate) use script::{Group, STROKE, TEH_MARBUTA, TONES, VIETNAMESE};
 use table::{Folding, TABLE, Table, of_digit};
 
 /// A separator stands before this letter, one that may stand within a word.
@@ -74,7 +74,7 @@ enum Ascii {
     Digit(u8),
     /// A letter if one follows, a separator else.
     Sign(u8),
-    /// A letter between letters, a separator else.
+    /// An i between letters, a separator else.
     Between(u8),
     Soft,
     Hard,
@@ -94,7 +94,7 @@ const fn ascii_table() -> [Ascii; 128] {
             b'0'..=b'9' => Ascii::Digit(of_digit(code - b'0') as u8),
             b'@' => Ascii::Sign(b'a'),
             b'$' => Ascii::Sign(b's'),
-            b'!' | b'|' => Ascii::Between(b'i'),
+            b'!' | b'|' => Ascii::Between(code),
             b' ' | b'\t'..=b'\r' | b',' | b';' | b':' | b'?' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'"' => {
                 Ascii::Hard
             }
@@ -177,16 +177,25 @@ impl Folder {
             }
             Ascii::Digit(letter) => self.simple(letter, DIGIT, at, len),
             Ascii::Soft => self.gap |= GAP_SOFT,
-            Ascii::Sign(letter) => match is_letter_at(text, at + len, self.gap == 0 && at > 0) {
+            Ascii::Sign(letter) => match is_letter_at(text, at + len, self.is_within()) {
                 true => self.simple(letter, DIGIT, at, len),
                 false => self.gap |= GAP_SOFT,
             },
-            Ascii::Between(letter) => match self.gap == 0 && at > 0 && is_letter_at(text, at + len, true) {
-                true => self.simple(letter, DIGIT, at, len),
-                false => self.gap |= GAP_HARD,
-            },
+            Ascii::Between(sign) => {
+                let (before, after) = (self.is_within(), is_letter_at(text, at + len, true));
+                // A bar may stand for the first and the last letter too; an exclamation mark ends a sentence.
+                match before && after || sign == b'|' && (before || is_letter_at(text, at + len, false)) {
+                    true => self.simple(b'i', DIGIT, at, len),
+                    false => self.gap |= GAP_HARD,
+                }
+            }
             Ascii::Ignored => {}
         }
+    }
+
+    /// Whether a letter of the same text has just gone before.
+    fn is_within(&self) -> bool {
+        self.gap == 0 && self.text.len() > self.floor
     }
 
     /// Adds an ASCII letter.
@@ -215,7 +224,7 @@ impl Folder {
                     let flags = if unit.joined { JOINED } else { 0 } | if unit.digit { DIGIT } else { 0 };
                     let letter = match sign {
                         // Small ones among Latin letters look like others than their capitals do.
-                        'ν' | 'υ' | 'η' if !is_greek_near(text, at, end) => match sign {
+                        'ν' | 'υ' | 'η' if !is_in_greek_word(text, at, end) => match sign {
                             'ν' => 'v',
                             'υ' => 'u',
                             _ => 'n',
@@ -229,7 +238,7 @@ impl Folder {
     }
 
     fn mark(&mut self, marks: u16, end: usize) {
-        if self.gap == 0 && self.text.len() > self.floor {
+        if self.is_within() {
             for place in &mut self.places[self.last..] {
                 place.end = end as u32;
             }
@@ -242,8 +251,12 @@ impl Folder {
 
     /// Adds any letter.
     fn letter(&mut self, letter: char, marks: u16, mut flags: u8, at: usize, end: usize) {
-        if self.gap == 0 && self.text.len() > self.floor {
+        if self.is_within() {
             let before = char_at(&self.text, self.last).expect("it is not empty");
+            // A consonant that hangs on the virama before it.
+            if before == VIRAMA && matches!(letter, '\u{915}'..='\u{939}') && !self.nasal() {
+                flags |= JOINED;
+            }
             match (before, letter) {
                 // A vowel sign twice looks like one.
                 (before, letter) if before == letter && flags & JOINED != 0 && !letter.is_ascii() => {
@@ -254,11 +267,6 @@ impl Folder {
                 ('\u{EC0}', '\u{EC0}') => return self.change_last('\u{EC1}', end),
                 // The second half of sara am.
                 ('\u{E4D}', '\u{E32}') | ('\u{ECD}', '\u{EB2}') => flags |= JOINED,
-                (VIRAMA, '\u{915}'..='\u{939}') => {
-                    if !self.nasal() {
-                        flags |= JOINED;
-                    }
-                }
                 _ => {}
             }
         }
@@ -283,7 +291,8 @@ impl Folder {
 
     /// A nasal before a consonant may be written as anusvara: it is, if one stands before the virama. Whether one did.
     fn nasal(&mut self) -> bool {
-        let Some(nasal) = char_before(&self.text, self.last).filter(|letter| "ङञणनम".contains(*letter)) else {
+        let Some(nasal) = char_before(&self.text, self.last).filter(|letter| "ङञणनम".contains(*letter))
+        else {
             return false;
         };
         let from = self.last - nasal.len_utf8();
@@ -294,10 +303,7 @@ impl Folder {
         self.text.truncate(self.last);
         self.places.truncate(self.last);
         self.last = from;
-        if self.places[from].flags & GAP == 0
-            && from > self.floor
-            && char_before(&self.text, from) == Some(ANUSVARA)
-        {
+        if self.places[from].flags & GAP == 0 && from > self.floor && char_before(&self.text, from) == Some(ANUSVARA) {
             self.text.truncate(from);
             self.places.truncate(from);
             self.last = from - ANUSVARA.len_utf8();
@@ -324,21 +330,34 @@ pub(crate) fn char_before(text: &str, at: usize) -> Option<char> {
 
 /// Whether a letter, or a sign in the place of one, begins there; or a digit, where digits count.
 fn is_letter_at(text: &str, at: usize, digits: bool) -> bool {
-    let mut rest = text[at..].chars();
-    match rest.next().map(|sign| narrow(sign).ok_or(sign)) {
-        Some(Ok(byte)) => match ASCII[usize::from(byte)] {
-            Ascii::Letter(_) | Ascii::Pair(..) | Ascii::Sign(_) => true,
-            Ascii::Digit(_) => digits,
-            _ => false,
-        },
-        Some(Err(sign)) => sign.is_alphabetic(),
-        None => false,
+    // One or two of the signs that are also punctuation may follow one another, no more.
+    let mut between = 0;
+    for sign in text[at..].chars() {
+        match narrow(sign).map(|byte| ASCII[usize::from(byte)]) {
+            Some(Ascii::Letter(_) | Ascii::Pair(..)) => return true,
+            Some(Ascii::Sign(_)) => return between == 0,
+            Some(Ascii::Digit(_)) => return digits,
+            Some(Ascii::Between(_)) if digits && between < 2 => between += 1,
+            Some(Ascii::Ignored) => {}
+            Some(_) => return false,
+            None if script::is_ignored(sign) || script::mark(sign).is_some() => {}
+            None => return sign.is_alphabetic() || digits && sign.is_numeric(),
+        }
     }
+    false
 }
 
-fn is_greek_near(text: &str, at: usize, end: usize) -> bool {
+/// How far a word is looked through, in characters to either side.
+const WORD_SEEN_MAX: usize = 24;
+
+/// Whether the letter there stands among Greek ones only, one at least.
+fn is_in_greek_word(text: &str, at: usize, end: usize) -> bool {
     let is_greek = |sign: char| matches!(sign as u32, 0x370..=0x3FF | 0x1F00..=0x1FFF);
-    char_before(text, at).is_some_and(is_greek) || char_at(text, end).is_some_and(is_greek)
+    let is_word = |sign: &char| sign.is_alphabetic() || script::is_ignored(*sign) || script::mark(*sign).is_some();
+    let before = text[..at].chars().rev().take_while(is_word).take(WORD_SEEN_MAX);
+    let after = text[end..].chars().take_while(is_word).take(WORD_SEEN_MAX);
+    let mut letters = before.chain(after).filter(|sign| sign.is_alphabetic() && !script::is_ignored(*sign)).peekable();
+    letters.peek().is_some() && letters.all(is_greek)
 }
 
 #[cfg(test)]
@@ -379,7 +398,8 @@ mod tests {
     #[test]
     fn places_lead_back() {
         let mut folder = Folder::new();
-        for text in ["Maß", "e\u{301}a", "ﷺ", "น้ำ", "अनुबन्ध", "x\u{200b}y z", "Ａ！ｂ", "แม่เเก"] {
+        for text in ["Maß", "e\u{301}a", "ﷺ", "น้ำ", "अनुबन्ध", "x\u{200b}y z", "Ａ！ｂ", "แม่เเก"]
+        {
             folder.clear();
             folder.push(text);
             assert_eq!(folder.text.len(), folder.places.len(), "{text}");

@@ -39,12 +39,12 @@ impl Group {
 
 /// The digit of ten that follow one another from each of these (general category Nd, Unicode 16).
 const ZEROS: &[u32] = &[
-    0x30, 0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66, 0xDE6, 0xE50, 0xED0, 0xF20,
-    0x1040, 0x1090, 0x17E0, 0x1810, 0x1946, 0x19D0, 0x1A80, 0x1A90, 0x1B50, 0x1BB0, 0x1C40, 0x1C50, 0xA620, 0xA8D0, 0xA900,
-    0xA9D0, 0xA9F0, 0xAA50, 0xABF0, 0xFF10, 0x104A0, 0x10D30, 0x10D40, 0x11066, 0x110F0, 0x11136, 0x111D0, 0x112F0, 0x11450,
-    0x114D0, 0x11650, 0x116C0, 0x116D0, 0x116DA, 0x11730, 0x118E0, 0x11950, 0x11BF0, 0x11C50, 0x11D50, 0x11DA0, 0x11F50,
-    0x16130, 0x16A60, 0x16AC0, 0x16B50, 0x16D70, 0x1CCF0, 0x1D7CE, 0x1D7D8, 0x1D7E2, 0x1D7EC, 0x1D7F6, 0x1E140, 0x1E2F0,
-    0x1E4F0, 0x1E5F1, 0x1E950, 0x1FBF0,
+    0x30, 0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66, 0xDE6, 0xE50, 0xED0,
+    0xF20, 0x1040, 0x1090, 0x17E0, 0x1810, 0x1946, 0x19D0, 0x1A80, 0x1A90, 0x1B50, 0x1BB0, 0x1C40, 0x1C50, 0xA620,
+    0xA8D0, 0xA900, 0xA9D0, 0xA9F0, 0xAA50, 0xABF0, 0xFF10, 0x104A0, 0x10D30, 0x10D40, 0x11066, 0x110F0, 0x11136,
+    0x111D0, 0x112F0, 0x11450, 0x114D0, 0x11650, 0x116C0, 0x116D0, 0x116DA, 0x11730, 0x118E0, 0x11950, 0x11BF0,
+    0x11C50, 0x11D50, 0x11DA0, 0x11F50, 0x16130, 0x16A60, 0x16AC0, 0x16B50, 0x16D70, 0x1CCF0, 0x1D7CE, 0x1D7D8,
+    0x1D7E2, 0x1D7EC, 0x1D7F6, 0x1E140, 0x1E2F0, 0x1E4F0, 0x1E5F1, 0x1E950, 0x1FBF0,
 ];
 
 /// One to nine in a circle: not decimal digits for Unicode, but read as such.
@@ -60,8 +60,14 @@ pub(crate) fn digit(sign: char) -> Option<u8> {
     ONES.iter().find(|one| (**one..**one + 9).contains(&code)).map(|one| (code - one + 1) as u8)
 }
 
-/// Letters in boxes, circles and flags that have no decomposition.
+/// Letters whose decomposition is not what they look like, or that have none: those in boxes, circles and flags.
 pub(crate) fn boxed(sign: char) -> Option<char> {
+    // Lunate sigma and yot decompose to letters that look like nothing.
+    match sign {
+        'ϲ' | 'Ϲ' => return Some('c'),
+        'ϳ' | 'Ϳ' => return Some('j'),
+        _ => {}
+    }
     let code = sign as u32;
     let first = [0x1F150, 0x1F170, 0x1F1E6].into_iter().find(|first| (*first..*first + 26).contains(&code))?;
     char::from_u32(u32::from('a') + code - first)
@@ -81,17 +87,23 @@ pub(crate) fn is_ignored(sign: char) -> bool {
 /// Whether a separator ends a part of speech, so that a word hardly goes on after it.
 pub(crate) fn is_hard(sign: char) -> bool {
     sign.is_whitespace()
-        || matches!(sign, ',' | ';' | ':' | '!' | '?' | '(' | ')' | '[' | ']' | '{' | '}' | '"' | '“' | '”' | '„' | '«' | '»')
-        || matches!(sign, '。' | '，' | '、' | '！' | '？' | '；' | '：' | '…' | '—' | '（' | '）' | '「' | '」' | '《' | '》')
+        || matches!(
+            sign,
+            ',' | ';' | ':' | '!' | '?' | '(' | ')' | '[' | ']' | '{' | '}' | '"' | '“' | '”' | '„' | '«' | '»'
+        )
+        || matches!(
+            sign,
+            '。' | '，' | '、' | '！' | '？' | '；' | '：' | '…' | '—' | '（' | '）' | '「' | '」' | '《' | '》'
+        )
         || matches!(sign, '،' | '؛' | '؟' | '।' | '॥')
 }
 
-/// The stroke through d, o and the like: an accent as far as matching goes.
+/// The stroke through d, o and the like. It may be there or not, but for [`VIETNAMESE`].
 pub(crate) const STROKE: u16 = 1 << 11;
 /// Of an Arabic heh: that it was a teh marbuta.
 pub(crate) const TEH_MARBUTA: u16 = 1 << 12;
-/// Hook above, dot below, horn: accents that hardly any language but Vietnamese has.
-pub(crate) const VIETNAMESE: u16 = 1 << 5 | 1 << 7 | 1 << 8;
+/// Hook above, dot below, horn, stroke: accents that few languages but Vietnamese have.
+pub(crate) const VIETNAMESE: u16 = 1 << 5 | 1 << 7 | 1 << 8 | STROKE;
 /// Tone marks: these must be those of the entry, or be missing.
 pub(crate) const TONES: u16 = 0b111 << 13;
 
@@ -268,7 +280,9 @@ mod tests {
 
     #[test]
     fn digits_of_every_script() {
-        for (sign, value) in [('0', 0), ('9', 9), ('٣', 3), ('۷', 7), ('४', 4), ('๕', 5), ('໖', 6), ('８', 8), ('𝟗', 9), ('❶', 1)] {
+        for (sign, value) in
+            [('0', 0), ('9', 9), ('٣', 3), ('۷', 7), ('४', 4), ('๕', 5), ('໖', 6), ('８', 8), ('𝟗', 9), ('❶', 1)]
+        {
             assert_eq!(digit(sign), Some(value), "{sign}");
         }
         for sign in ['a', '/', ':', 'ก', '๚', '➔', '\u{0}'] {

@@ -4,8 +4,8 @@ use crate::fold::{DIGIT, Folder, GAP, Group, JOINED, TEH_MARBUTA, char_at, char_
 
 /// What Arabic writes at the beginning of a word: "and", "so", "with", "like", "for", "the".
 const ARABIC_PREFIXES: &[&str] = &[
-    "و", "ف", "ب", "ك", "ل", "ال", "لل", "وال", "فال", "بال", "كال", "ولل", "فلل", "وب", "فب", "ول", "فل", "وك", "وبال",
-    "فبال", "وكال",
+    "و", "ف", "ب", "ك", "ل", "ال", "لل", "وال", "فال", "بال", "كال", "ولل", "فلل", "وب", "فب", "ول", "فل", "وك",
+    "وبال", "فبال", "وكال",
 ];
 
 /// What Arabic writes at the end of a word, folded: pronouns, number, case.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::border;
 use crate::category::Category;
-use crate::fold::{DIGIT, Folder, GAP, GAP_HARD, Group, JOINED, Place, TONES, VIETNAMESE};
+use crate::fold::{DIGIT, Folder, GAP, GAP_HARD, Group, JOINED, Place, STROKE, TONES, VIETNAMESE};
 
 /// Words of this many letters may be broken by something other than white space.
 const SOFT_LETTERS_MIN: usize = 5;
@@ -26,6 +26,8 @@ pub(super) struct Pattern {
     words: usize,
     /// It is short and has no accents: a syllable or two of Vietnamese may read like it.
     bare: bool,
+    /// Its accents are those of Vietnamese: others make other words.
+    vietnamese: bool,
 }
 
 /// A letter of an entry.
@@ -38,15 +40,18 @@ struct Letter {
 
 impl Pattern {
     pub(super) fn new(entry: u32, category: Category, folder: &Folder) -> Self {
-        let mut pattern = Self { entry, category, letters: Vec::new(), digits: 0, words: 0, bare: false };
+        let mut pattern =
+            Self { entry, category, letters: Vec::new(), digits: 0, words: 0, bare: false, vietnamese: false };
         for (at, _) in folder.text.char_indices() {
             let place = &folder.places[at];
             let begins = at == 0 || place.flags & GAP != 0;
             pattern.letters.push(Letter { marks: place.marks, begins });
             pattern.digits += usize::from(place.flags & DIGIT != 0);
             pattern.words += usize::from(begins);
+            pattern.vietnamese |= is_vietnamese(place.marks);
         }
-        pattern.bare = pattern.letters.len() <= BARE_LETTERS_MAX && pattern.letters.iter().all(|letter| letter.marks == 0);
+        pattern.bare =
+            pattern.letters.len() <= BARE_LETTERS_MAX && pattern.letters.iter().all(|letter| letter.marks == 0);
         pattern
     }
 
@@ -62,7 +67,7 @@ impl Pattern {
         for ((at, sign), letter) in folder.text[range.clone()].char_indices().zip(&self.letters) {
             let place = &folder.places[range.start + at];
             let group = Group::of(sign);
-            if !marks_agree(place.marks, letter.marks, group) || self.bare && is_vietnamese(place.marks) {
+            if !self.marks_agree(place.marks, letter.marks, group) {
                 return false;
             }
             digits += usize::from(place.flags & DIGIT != 0);
@@ -78,18 +83,23 @@ impl Pattern {
         word.holds(bounded, self.words) && self.digits_agree(digits, count)
     }
 
+    /// Marks may be missing in the text. Tones must be those of the entry; and accents, where they make other words.
+    fn marks_agree(&self, text: u16, entry: u16, group: Group) -> bool {
+        if group == Group::Unspaced && text & TONES & !entry != 0 {
+            return false;
+        }
+        if !is_vietnamese(text) && !self.vietnamese {
+            return true;
+        }
+        let (text_accents, entry_accents) = (text & !TONES & !STROKE, entry & !TONES & !STROKE);
+        !(self.bare && is_vietnamese(text)) && (entry_accents == 0 || text_accents & !entry_accents == 0)
+    }
+
     /// Digits are taken for letters, but a number is not a word: some letters of it must be letters.
     fn digits_agree(&self, digits: usize, count: usize) -> bool {
         let needed = if count >= SOFT_LETTERS_MIN { 2 } else { count.div_ceil(2) };
         digits >= self.digits && count.saturating_sub(digits) >= needed.min(count.saturating_sub(self.digits))
     }
-}
-
-/// Marks may be missing in the text. Those of an entry without any may be whatever they are, except for tones.
-fn marks_agree(text: u16, entry: u16, group: Group) -> bool {
-    let tones = if group == Group::Unspaced { TONES } else { 0 };
-    let (text_accents, entry_accents) = (text & !TONES, entry & !TONES);
-    text & tones & !entry == 0 && (entry_accents == 0 || text_accents & !entry_accents == 0)
 }
 
 /// Whether the accents are those of Vietnamese, and not of most others. More than two are no language's.
@@ -150,8 +160,7 @@ pub(super) fn spellings(text: &str) -> Vec<String> {
         }
     };
     // German without umlauts.
-    const UMLAUTS: [(char, &str); 6] =
-        [('ä', "ae"), ('ö', "oe"), ('ü', "ue"), ('Ä', "ae"), ('Ö', "oe"), ('Ü', "ue")];
+    const UMLAUTS: [(char, &str); 6] = [('ä', "ae"), ('ö', "oe"), ('ü', "ue"), ('Ä', "ae"), ('Ö', "oe"), ('Ü', "ue")];
     add(UMLAUTS.iter().fold(text.to_owned(), |text, (umlaut, pair)| text.replace(*umlaut, pair)));
     // Arabic: before a pronoun the ending of feminine words is a teh; the article of the last word may be missing.
     if let Some(stem) = text.strip_suffix('ة') {

@@ -89,32 +89,127 @@ pub(crate) fn pieces(word: &str, dice: &mut Dice) -> Option<Vec<String>> {
 const TONES: &str = "่้๊๋์";
 
 const LATIN_LOOKALIKES: &[(char, &str)] = &[
-    ('a', "а"), ('a', "ɑ"), ('a', "α"), ('c', "с"), ('c', "ϲ"), ('d', "ԁ"), ('e', "е"), ('g', "ɡ"), ('h', "һ"), ('i', "і"),
-    ('i', "ı"), ('j', "ј"), ('k', "κ"), ('l', "I"), ('l', "ӏ"), ('n', "ո"), ('o', "о"), ('o', "ο"), ('p', "р"), ('p', "ρ"),
-    ('q', "ԛ"), ('s', "ѕ"), ('u', "υ"), ('u', "ս"), ('v', "ν"), ('v', "ѵ"), ('w', "ԝ"), ('x', "х"), ('y', "у"),
-    ('A', "А"), ('A', "Α"), ('B', "В"), ('B', "Β"), ('C', "С"), ('E', "Е"), ('E', "Ε"), ('H', "Н"), ('H', "Η"), ('I', "І"),
-    ('I', "Ι"), ('I', "l"), ('I', "|"), ('K', "К"), ('K', "Κ"), ('M', "М"), ('M', "Μ"), ('N', "Ν"), ('O', "О"), ('O', "Ο"),
-    ('P', "Р"), ('P', "Ρ"), ('S', "Ѕ"), ('T', "Т"), ('T', "Τ"), ('X', "Х"), ('Y', "Υ"), ('Z', "Ζ"), ('V', "Ꮩ"), ('D', "Ꭰ"),
-    ('m', "rn"), ('b', "ʙ"), ('t', "ᴛ"), ('r', "ʀ"),
+    ('a', "а"),
+    ('a', "ɑ"),
+    ('a', "α"),
+    ('c', "с"),
+    ('c', "ϲ"),
+    ('d', "ԁ"),
+    ('e', "е"),
+    ('g', "ɡ"),
+    ('h', "һ"),
+    ('i', "і"),
+    ('i', "ı"),
+    ('j', "ј"),
+    ('k', "κ"),
+    ('l', "I"),
+    ('l', "ӏ"),
+    ('n', "ո"),
+    ('o', "о"),
+    ('o', "ο"),
+    ('p', "р"),
+    ('p', "ρ"),
+    ('q', "ԛ"),
+    ('s', "ѕ"),
+    ('u', "υ"),
+    ('u', "ս"),
+    ('v', "ν"),
+    ('v', "ѵ"),
+    ('w', "ԝ"),
+    ('x', "х"),
+    ('y', "у"),
+    ('A', "А"),
+    ('A', "Α"),
+    ('B', "В"),
+    ('B', "Β"),
+    ('C', "С"),
+    ('E', "Е"),
+    ('E', "Ε"),
+    ('H', "Н"),
+    ('H', "Η"),
+    ('I', "І"),
+    ('I', "Ι"),
+    ('I', "l"),
+    ('I', "|"),
+    ('K', "К"),
+    ('K', "Κ"),
+    ('M', "М"),
+    ('M', "Μ"),
+    ('N', "Ν"),
+    ('O', "О"),
+    ('O', "Ο"),
+    ('P', "Р"),
+    ('P', "Ρ"),
+    ('S', "Ѕ"),
+    ('T', "Т"),
+    ('T', "Τ"),
+    ('X', "Х"),
+    ('Y', "Υ"),
+    ('Z', "Ζ"),
+    ('V', "Ꮩ"),
+    ('D', "Ꭰ"),
+    ('m', "rn"),
+    ('b', "ʙ"),
+    ('t', "ᴛ"),
+    ('r', "ʀ"),
 ];
 
 const CYRILLIC_LOOKALIKES: &[(char, &str)] = &[
-    ('а', "a"), ('е', "e"), ('о', "o"), ('р', "p"), ('с', "c"), ('у', "y"), ('х', "x"), ('к', "k"), ('т', "T"), ('н', "H"),
-    ('в', "B"), ('м', "M"), ('К', "K"), ('М', "M"), ('О', "O"), ('С', "C"), ('Н', "H"), ('Т', "T"),
+    ('а', "a"),
+    ('е', "e"),
+    ('о', "o"),
+    ('р', "p"),
+    ('с', "c"),
+    ('у', "y"),
+    ('х', "x"),
+    ('к', "k"),
+    ('т', "T"),
+    ('н', "H"),
+    ('в', "B"),
+    ('м', "M"),
+    ('К', "K"),
+    ('М', "M"),
+    ('О', "O"),
+    ('С', "C"),
+    ('Н', "H"),
+    ('Т', "T"),
 ];
 
-const NUKTA: &[(char, &str)] = &[
-    ('क', "क़"), ('क', "\u{958}"), ('ख', "ख़"), ('ग', "ग़"), ('ज', "ज़"), ('ज', "\u{95b}"), ('फ', "फ़"), ('फ', "\u{95e}"),
-];
+const NUKTA: &[(char, &str)] =
+    &[('क', "क़"), ('क', "\u{958}"), ('ख', "ख़"), ('ग', "ग़"), ('ज', "ज़"), ('ज', "\u{95b}"), ('फ', "फ़"), ('फ', "\u{95e}")];
 
 const ARABIC_VARIANTS: &[(char, &str)] = &[
-    ('ا', "أ"), ('ا', "إ"), ('ا', "ٱ"), ('أ', "ا"), ('إ', "ا"), ('آ', "ا"), ('ي', "ى"), ('ي', "ی"), ('ة', "ه"), ('ك', "ک"),
+    ('ا', "أ"),
+    ('ا', "إ"),
+    ('ا', "ٱ"),
+    ('أ', "ا"),
+    ('إ', "ا"),
+    ('آ', "ا"),
+    ('ي', "ى"),
+    ('ي', "ی"),
+    ('ة', "ه"),
+    ('ك', "ک"),
     ('ه', "ہ"),
 ];
 
 const ARABIC_FORMS: &[(char, &str)] = &[
-    ('ا', "ﺎ"), ('ب', "ﺒ"), ('ت', "ﺘ"), ('ح', "ﺤ"), ('د', "ﺪ"), ('ر', "ﺮ"), ('س', "ﺴ"), ('ع', "ﻌ"), ('ف', "ﻔ"), ('ق', "ﻘ"),
-    ('ك', "ﻜ"), ('ل', "ﻠ"), ('م', "ﻤ"), ('ن', "ﻨ"), ('ه', "ﻬ"), ('و', "ﻮ"), ('ي', "ﻴ"),
+    ('ا', "ﺎ"),
+    ('ب', "ﺒ"),
+    ('ت', "ﺘ"),
+    ('ح', "ﺤ"),
+    ('د', "ﺪ"),
+    ('ر', "ﺮ"),
+    ('س', "ﺴ"),
+    ('ع', "ﻌ"),
+    ('ف', "ﻔ"),
+    ('ق', "ﻘ"),
+    ('ك', "ﻜ"),
+    ('ل', "ﻠ"),
+    ('م', "ﻤ"),
+    ('ن', "ﻨ"),
+    ('ه', "ﻬ"),
+    ('و', "ﻮ"),
+    ('ي', "ﻴ"),
 ];
 
 /// The word if it differs.
@@ -165,7 +260,8 @@ fn between(word: &str, sign: &str) -> String {
 }
 
 fn zero_width(word: &str, dice: &mut Dice) -> Option<String> {
-    let signs = ["\u{200b}", "\u{200c}", "\u{200d}", "\u{2060}", "\u{feff}", "\u{ad}", "\u{34f}", "\u{200e}", "\u{e0061}"];
+    let signs =
+        ["\u{200b}", "\u{200c}", "\u{200d}", "\u{2060}", "\u{feff}", "\u{ad}", "\u{34f}", "\u{200e}", "\u{e0061}"];
     let mut into = String::new();
     for letter in word.chars() {
         into.push(letter);
@@ -272,7 +368,9 @@ fn leet(word: &str, dice: &mut Dice, digit: impl Fn(char, &mut Dice) -> char) ->
     let mut left = letters.iter().filter(|letter| letter.is_alphabetic()).count() * 2 / 5;
     let mut into = String::new();
     for (index, letter) in letters.iter().enumerate() {
-        let inside = index > 0 && letters[index - 1].is_alphabetic() && letters.get(index + 1).is_some_and(|next| next.is_alphabetic());
+        let inside = index > 0
+            && letters[index - 1].is_alphabetic()
+            && letters.get(index + 1).is_some_and(|next| next.is_alphabetic());
         match LEET.iter().find(|row| row.0 == letter.to_ascii_lowercase()) {
             Some((_, like)) if left > 0 && inside && dice.roll(2) == 0 => {
                 left -= 1;
@@ -299,7 +397,15 @@ fn foreign_digits(word: &str, dice: &mut Dice) -> Option<String> {
 
 fn accents_dropped(word: &str, _: &mut Dice) -> Option<String> {
     let bare = word.nfd().filter(|letter| !matches!(letter, '\u{300}'..='\u{36f}'));
-    changed(word, bare.map(|letter| match letter { 'đ' => 'd', 'Đ' => 'D', _ => letter }).collect())
+    changed(
+        word,
+        bare.map(|letter| match letter {
+            'đ' => 'd',
+            'Đ' => 'D',
+            _ => letter,
+        })
+        .collect(),
+    )
 }
 
 /// On letters that have none; lines through any.
@@ -310,7 +416,11 @@ fn accents_added(word: &str, dice: &mut Dice) -> Option<String> {
         into.push(*letter);
         let bare = !decomposed.get(index + 1).is_some_and(|next| matches!(next, '\u{300}'..='\u{36f}'));
         if letter.is_alphabetic() && dice.roll(2) == 0 {
-            into.push(if bare { dice.pick(&['\u{301}', '\u{308}', '\u{302}', '\u{336}', '\u{30a}']) } else { '\u{336}' });
+            into.push(if bare {
+                dice.pick(&['\u{301}', '\u{308}', '\u{302}', '\u{336}', '\u{30a}'])
+            } else {
+                '\u{336}'
+            });
         }
     }
     changed(word, into)
