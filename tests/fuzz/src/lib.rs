@@ -11,6 +11,8 @@ mod history;
 mod migrate;
 #[path = "../../../protocol/tests/support/source.rs"]
 mod source;
+#[path = "../../../server/words/tests/support/bodies.rs"]
+mod words;
 
 /// See `frame_decode` in the protocol's `tests/support/frames.rs`.
 pub fn frame_decode(bytes: &[u8]) {
@@ -25,4 +27,9 @@ pub fn fact_apply(bytes: &[u8]) {
 /// See `whatsapp` in the migration's `tests/support/bodies.rs`.
 pub fn whatsapp(bytes: &[u8]) {
     migrate::whatsapp(bytes);
+}
+
+/// See `words_fold` in the words' `tests/support/bodies.rs`.
+pub fn words_fold(bytes: &[u8]) {
+    words::words_fold(bytes);
 }

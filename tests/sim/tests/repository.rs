@@ -7,6 +7,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("protocol", &["automerge", "blake3", "bytes", "ed25519-dalek", "minicbor", "sha2", "thiserror", "ulid"]),
     ("server/core", &["blake3", "bytes", "lockstep-protocol", "minicbor"]),
     ("client-sdk/core", &["blake3", "bytes", "lockstep-protocol", "minicbor"]),
+    ("server/words", &["aho-corasick", "minicbor", "thiserror", "unicode-normalization", "unicode-security"]),
 ];
 
 /// Which crates of this repository the crates with sockets, disks and clocks may depend on outside of tests. A device
@@ -14,7 +15,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
 const MAY_DEPEND_ON_OURS: &[(&str, &[&str])] = &[
     ("client-sdk", &["lockstep-protocol", "lockstep-client-core"]),
     ("client-sdk/migrate", &["lockstep-protocol"]),
-    ("server", &["lockstep-protocol", "lockstep-core", "lockstep-client", "lockstep-migrate"]),
+    ("server", &["lockstep-protocol", "lockstep-core", "lockstep-client", "lockstep-migrate", "lockstep-words"]),
 ];
 
 /// Folders in which a file is one noun.
@@ -22,6 +23,7 @@ const FOLDERS_OF_NOUNS: &[&str] = &[
     "protocol/src",
     "server/core/src",
     "server/src",
+    "server/words/src",
     "client-sdk/core/src",
     "client-sdk/src",
     "client-sdk/migrate/src",
