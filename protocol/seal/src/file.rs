@@ -221,8 +221,7 @@ fn unwrap(ciphers: &[Wrapping; Class::ALL.len()], entry: &[u8; ENTRY_BYTES]) -> 
     let tag: [u8; TAG_BYTES] = tag.try_into().ok()?;
     let (id, mut secret) = (DataKeyId(*id), Zeroizing::new(*wrapped));
     let Wrapping { cipher, class: of } = ciphers.get(usize::from(*class))?;
-    let opened =
-        cipher.decrypt_inout_detached(&nonce(id).into(), &[*class], secret.as_mut_slice().into(), &tag.into());
+    let opened = cipher.decrypt_inout_detached(&nonce(id).into(), &[*class], secret.as_mut_slice().into(), &tag.into());
     opened.ok().map(|()| DataKey { id, class: *of, secret })
 }
 

@@ -5,10 +5,7 @@ use std::path::{Path, PathBuf};
 /// What each crate may depend on outside of tests. Nothing points back: protocol ← core, protocol ← client core.
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("protocol", &["automerge", "blake3", "bytes", "ed25519-dalek", "minicbor", "sha2", "thiserror", "ulid"]),
-    (
-        "protocol/seal",
-        &["aes-gcm", "argon2", "hkdf", "lockstep-protocol", "minicbor", "sha2", "thiserror", "zeroize"],
-    ),
+    ("protocol/seal", &["aes-gcm", "argon2", "hkdf", "lockstep-protocol", "minicbor", "sha2", "thiserror", "zeroize"]),
     ("server/core", &["blake3", "bytes", "lockstep-protocol", "minicbor"]),
     ("client-sdk/core", &["blake3", "bytes", "lockstep-protocol", "minicbor"]),
 ];
