@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use lockstep_core::query::{Answer, Query};
 use lockstep_e2e::raw;
-use lockstep_protocol::id::{ConversationId, DocumentId, HubId, MessageId};
+use lockstep_protocol::id::{ConversationId, DocumentId, MessageId};
 use lockstep_protocol::limits;
+use lockstep_server::keychain::SealConfig;
 use lockstep_server::store::keys::Family;
 use lockstep_server::store::{Store, StoreConfig};
 use serde_json::json;
@@ -50,7 +51,7 @@ pub(crate) async fn measure(size: &Size) -> anyhow::Result<Report> {
     let wire_bytes = wire_bytes(&mut stage, live).await?;
     let folder = stage.hub.folder().to_owned();
     let kept = tokio::task::block_in_place(|| stage.stop());
-    let store = Store::open(&folder, &StoreConfig::default(), HubId([0; 16]))?;
+    let store = Store::open(&folder, &StoreConfig::default(), &SealConfig::default())?;
     let segments = messages / limits::SEGMENT_OPEN_MESSAGES as usize;
     for conversation in &conversations {
         for number in 0..u32::try_from(segments)? {

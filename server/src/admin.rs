@@ -30,6 +30,7 @@ pub use request::{Hex, Request, RoleName};
 use crate::driver::{HubHandle, Stopping};
 use crate::entropy;
 use crate::import::{self, ImportError};
+use crate::keychain::{KeyError, Keychain};
 use crate::metrics::Metrics;
 use crate::server::Identity;
 use crate::store::{Store, StoreError};
@@ -37,6 +38,8 @@ use crate::tls::Certificate;
 
 /// The socket's name in the hub's folder.
 pub const SOCKET: &str = "admin.sock";
+/// The file, among the hub's keys, of the secret from which ids of imported messages are derived: made once.
+const IMPORT_KEY: &str = "import.key";
 /// Longest request or answer, bytes.
 const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// A client that says nothing is dropped after so long.
@@ -209,6 +212,16 @@ impl Desk {
                 let undone = self.hub.import_undone(conversation.0, import.0).await;
                 Self::outcome(undone).map(|_| Answer::Done)
             }
+            Request::KeyStatus => Ok(Answer::Keys(self.store.key_status())),
+            Request::KeyRotate => {
+                let generation = self.keys(Keychain::rotate).await?;
+                tracing::info!(generation, "data keys are wrapped anew");
+                Ok(Answer::Keys(self.store.key_status()))
+            }
+            Request::ImportKey => {
+                let key = self.keys(|keychain| keychain.secret_or_fresh(IMPORT_KEY)).await?;
+                Ok(Answer::ImportKey { key: hex::encode(&key[..]) })
+            }
             Request::RefreshCertificate => {
                 let certificate = Arc::clone(&self.certificate);
                 let refreshed = tokio::task::spawn_blocking(move || certificate.refresh()).await;
@@ -238,6 +251,7 @@ impl Desk {
             conversations_in_memory: condition.conversations_in_memory,
             store_bytes,
             certificate_days_left: days,
+            keys: self.store.key_status(),
         })))
     }
 
@@ -283,6 +297,17 @@ impl Desk {
             Ok(outcome) => Ok(outcome),
             Err(error) => Err(Failure::new("stopping", error.to_string())),
         }
+    }
+
+    /// Does something with the hub's keys, away from its task.
+    async fn keys<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Keychain) -> Result<T, KeyError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let store = Arc::clone(&self.store);
+        let done = tokio::task::spawn_blocking(move || work(store.keychain())).await;
+        let done = done.map_err(|_| Failure::new("panicked", "the work on the keys panicked"))?;
+        done.map_err(|error| Failure::new("keys", error.to_string()))
     }
 
     /// Reads the store away from the hub's task.

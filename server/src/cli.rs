@@ -77,6 +77,9 @@ enum Verb {
     /// The hub's certificate
     #[command(subcommand)]
     Certificate(CertificateVerb),
+    /// The keys that everything on the disk is sealed under
+    #[command(subcommand)]
+    Key(KeyVerb),
     /// Show it: three devices in lockstep on a real chat export
     Demo(demo::Demo),
     /// Chat exports from elsewhere
@@ -168,6 +171,14 @@ enum ConversationVerb {
 }
 
 #[derive(Debug, Subcommand)]
+enum KeyVerb {
+    /// Say where the root key comes from, and how many data keys there are
+    Status,
+    /// Wrap all data keys anew, under key-encryption keys of a new generation
+    Rotate,
+}
+
+#[derive(Debug, Subcommand)]
 enum CertificateVerb {
     /// Take the certificate's files as they are now, without a restart
     Reload,
@@ -234,6 +245,7 @@ fn dispatch(cli: Cli) -> Result<(), exit::Failed> {
         Verb::Pair { member, no_qr } => manage::run(&options, manage::Task::Pair { member, qr: !no_qr }),
         Verb::Device(verb) => manage::run(&options, verb.into()),
         Verb::Conversation(verb) => manage::run(&options, verb.into()),
+        Verb::Key(verb) => manage::run(&options, verb.into()),
         Verb::Certificate(CertificateVerb::Reload) => manage::run(&options, manage::Task::ReloadCertificate),
     }
 }

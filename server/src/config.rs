@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use lockstep_core::hub::HubConfig;
 use lockstep_protocol::link::DEFAULT_PORT;
 
+use crate::keychain::SealConfig;
 use crate::store::StoreConfig;
 use setting::{SETTINGS, Setting};
 
@@ -26,6 +27,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// Memory of the store.
     pub store: StoreConfig,
+    /// What is sealed, and where the root key comes from.
+    pub seal: SealConfig,
     /// The core's choices.
     pub hub: HubConfig,
     /// What is logged, and how.
@@ -102,6 +105,7 @@ impl Default for Config {
             },
             tls: TlsConfig::default(),
             store: StoreConfig::default(),
+            seal: SealConfig::default(),
             hub: HubConfig::default(),
             log: LogConfig { level: "info".into(), format: LogFormat::Text },
             grace_seconds: 20,
@@ -155,6 +159,9 @@ impl Config {
         }
         if config.tls.certificate.is_some() != config.tls.key.is_some() {
             problems.push("tls.certificate and tls.key go together: give both or none".into());
+        }
+        if config.seal.root_key.is_some() && config.seal.passphrase_file.is_some() {
+            problems.push("seal.root_key and seal.passphrase_file exclude each other: give one, or none".into());
         }
         if problems.is_empty() { Ok(config) } else { Err(ConfigProblems(problems)) }
     }

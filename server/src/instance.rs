@@ -7,7 +7,8 @@ use lockstep_protocol::entry::HubKey;
 use rustix::fs::{FlockOperation, flock};
 use thiserror::Error;
 
-use crate::{entropy, private};
+use crate::keychain::{KeyError, Keychain};
+use crate::private;
 
 /// Why a folder cannot be used.
 #[derive(Debug, Error)]
@@ -29,10 +30,13 @@ pub enum InstanceError {
          copy of the folder"
     )]
     KeyMissing(PathBuf),
-    /// The secret is not one.
-    #[error("{0} does not hold 32 bytes; put the key back from a copy of the folder")]
-    KeyDamaged(PathBuf),
+    /// A key does not open, or cannot be made.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
 }
+
+/// The hub's secret for stamps and cursors, in the folder of keys.
+const HUB_KEY: &str = "hub.key";
 
 /// A folder that is this process's alone while this lives.
 #[derive(Debug)]
@@ -68,51 +72,50 @@ impl Instance {
         &self.folder
     }
 
-    /// The hub's secret for stamps and cursors. It survives restores; a new hub gets a new one.
+    /// The hub's secret for stamps and cursors. It survives restores; a new hub, whose store is not there yet, gets a new
+    /// one.
     ///
     /// # Errors
-    /// `File`, `KeyMissing`, `KeyDamaged`.
-    pub(crate) fn hub_key(&self) -> Result<HubKey, InstanceError> {
-        let path = self.folder.join("keys").join("hub.key");
-        match std::fs::read(&path) {
-            Ok(bytes) => {
-                let secret = <[u8; 32]>::try_from(bytes).map_err(|_| InstanceError::KeyDamaged(path))?;
-                Ok(HubKey::new(&secret))
+    /// `KeyMissing`, `Keys`.
+    pub(crate) fn hub_key(&self, keychain: &Keychain) -> Result<HubKey, InstanceError> {
+        let secret = match keychain.secret(HUB_KEY)? {
+            Some(secret) => secret,
+            None if self.folder.join("store").exists() => {
+                return Err(InstanceError::KeyMissing(self.folder.join("keys").join(HUB_KEY)));
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                if self.folder.join("store").exists() {
-                    return Err(InstanceError::KeyMissing(path));
-                }
-                let secret: [u8; 32] = entropy::fresh();
-                let folder = self.folder.join("keys");
-                let made = private::make_folder(&folder).and_then(|()| private::write(&path, &secret));
-                made.map_err(|error| InstanceError::File { path, error })?;
-                Ok(HubKey::new(&secret))
-            }
-            Err(error) => Err(InstanceError::File { path, error }),
-        }
+            None => keychain.secret_or_fresh(HUB_KEY)?,
+        };
+        Ok(HubKey::new(&secret))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keychain::SealConfig;
 
     #[test]
     fn one_process_a_folder_and_one_key_a_hub() {
         let folder = tempfile::tempdir().unwrap();
         let instance = Instance::take(folder.path()).unwrap();
         assert!(matches!(Instance::take(folder.path()), Err(InstanceError::Locked(_))));
-        instance.hub_key().unwrap();
+        let config = SealConfig { root_key: Some(folder.path().join("root.key")), ..SealConfig::default() };
+        let keychain = Keychain::open(folder.path(), &config).unwrap();
+        instance.hub_key(&keychain).unwrap();
         let key = folder.path().join("keys/hub.key");
         let first = std::fs::read(&key).unwrap();
-        instance.hub_key().unwrap();
+        instance.hub_key(&keychain).unwrap();
         assert_eq!(std::fs::read(&key).unwrap(), first);
+        // As a hub from before sealing has it: it is sealed at once, and stays the same.
+        std::fs::write(&key, [7; 32]).unwrap();
+        instance.hub_key(&keychain).unwrap();
+        assert_eq!(*keychain.secret("hub.key").unwrap().unwrap(), [7; 32]);
+        assert!(!std::fs::read(&key).unwrap().windows(8).any(|window| window == [7; 8]));
         std::fs::write(&key, b"short").unwrap();
-        assert!(matches!(instance.hub_key(), Err(InstanceError::KeyDamaged(_))));
+        assert!(matches!(instance.hub_key(&keychain), Err(InstanceError::Keys(KeyError::SecretDamaged(_)))));
         std::fs::create_dir(folder.path().join("store")).unwrap();
         std::fs::remove_file(&key).unwrap();
-        assert!(matches!(instance.hub_key(), Err(InstanceError::KeyMissing(_))));
+        assert!(matches!(instance.hub_key(&keychain), Err(InstanceError::KeyMissing(_))));
         drop(instance);
         Instance::take(folder.path()).unwrap();
     }

@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lockstep_core::hub::Boot;
 use lockstep_core::planted::Planted;
 use lockstep_core::sensitive::NoWords;
 use lockstep_protocol::id::{HubId, PinnedKeyHash};
+use rustix::process::setpriority_process;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -18,6 +20,7 @@ use crate::config::Config;
 use crate::driver::{Driver, HubHandle};
 use crate::entropy;
 use crate::instance::{Instance, InstanceError};
+use crate::keychain::{KeyError, Keychain};
 use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::names;
@@ -33,6 +36,9 @@ pub enum ServerError {
     /// The folder.
     #[error(transparent)]
     Instance(#[from] InstanceError),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -64,6 +70,9 @@ pub enum ServerError {
     Panicked,
 }
 
+/// Of the thread that seals what is older than sealing: no message waits for it.
+const SEALING_NICENESS: i32 = 19;
+
 /// What is known of a running hub beside its state.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -85,6 +94,7 @@ pub struct Server {
     identity: Identity,
     hub: HubHandle,
     stop: watch::Sender<bool>,
+    stop_sealing: Arc<AtomicBool>,
     driver: JoinHandle<Result<(), StoreError>>,
     tasks: tokio::task::JoinSet<()>,
 }
@@ -96,9 +106,9 @@ impl Server {
     /// See [`ServerError`]; nothing is left running.
     pub async fn start(config: &Config) -> Result<Self, ServerError> {
         let instance = Instance::take(&config.folder)?;
-        let key = instance.hub_key()?;
-        let store = Store::open(instance.folder(), &config.store, HubId(entropy::fresh()))?;
-        let store = Arc::new(store);
+        let keychain = Arc::new(Keychain::open(instance.folder(), &config.seal)?);
+        let key = instance.hub_key(&keychain)?;
+        let store = Arc::new(Store::open_with(instance.folder(), &config.store, keychain)?);
         let names = names::reachable(&config.listen.names, config.listen.address);
         let certificate = Arc::new(Certificate::open(instance.folder(), &config.tls, &names)?);
         let metrics = Arc::new(Metrics::default());
@@ -163,13 +173,18 @@ impl Server {
         }
         tasks.spawn(admin.run(stopping.clone()));
         tasks.spawn(keep_certificate(certificate, stopping));
+        let stop_sealing = Arc::new(AtomicBool::new(false));
+        if store.has_bare_rows() {
+            let (store, stop) = (Arc::clone(&store), Arc::clone(&stop_sealing));
+            tasks.spawn_blocking(move || seal_old(store, stop));
+        }
         let driver = tokio::spawn(async move {
             let ended = driver.run().await;
             drop(instance);
             ended
         });
         tracing::info!(%address, hub = %identity.hub, "the hub is up");
-        Ok(Self { identity, hub, stop, driver, tasks })
+        Ok(Self { identity, hub, stop, stop_sealing, driver, tasks })
     }
 
     /// What is known of it.
@@ -207,6 +222,7 @@ impl Server {
 
     async fn stop_tasks(&mut self) {
         self.stop.send_replace(true);
+        self.stop_sealing.store(true, Ordering::Relaxed);
         while let Some(ended) = self.tasks.join_next().await {
             if ended.is_err_and(|error| error.is_panic()) {
                 tracing::error!("a part of the hub panicked");
@@ -217,6 +233,29 @@ impl Server {
 
 fn outcome(ended: Result<Result<(), StoreError>, tokio::task::JoinError>) -> Result<(), ServerError> {
     ended.map_err(|_| ServerError::Panicked)?.map_err(ServerError::Log)
+}
+
+/// Seals what is older than sealing, on a thread of its own: its priority is lower than that of everything else.
+fn seal_old(store: Arc<Store>, stop: Arc<AtomicBool>) {
+    tracing::info!("rows from before sealing are sealed in the background");
+    let thread = std::thread::Builder::new().name("seal".into()).spawn(move || {
+        // On Linux a niceness is the calling thread's alone: setpriority(2), "C library/kernel differences".
+        if let Err(error) = setpriority_process(None, SEALING_NICENESS) {
+            tracing::warn!(%error, "sealing runs at the priority of everything else");
+        }
+        match store.seal_old(&stop) {
+            Ok(rows) if stop.load(Ordering::Relaxed) => tracing::info!(rows, "sealing goes on at the next start"),
+            Ok(rows) => tracing::info!(rows, "every row of the store is sealed"),
+            Err(error) => {
+                tracing::error!(%error, "not every row of the store could be sealed; the next start tries again")
+            }
+        }
+    });
+    match thread.map(std::thread::JoinHandle::join) {
+        Ok(Ok(())) => {}
+        Ok(Err(_)) => tracing::error!("sealing panicked"),
+        Err(error) => tracing::error!(%error, "the system gives no thread for sealing; the next start tries again"),
+    }
 }
 
 /// Renews the hub's own certificate in time, and takes the operator's new files.

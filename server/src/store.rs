@@ -1,7 +1,7 @@
 //! The hub's durable store: one RocksDB, written by the commit thread alone, read by workers.
 //!
 //! Key layouts are in [`keys`], values in [`record`], in `index` and beside the core's rows, and every value passes
-//! through [`seal`]. A row that cannot be read is an error that names its family and key; it is never served.
+//! through [`seal`], where it is sealed. A row that cannot be read is an error that names its family and key; it is never served.
 
 mod columns;
 mod index;
@@ -9,8 +9,10 @@ pub mod keys;
 mod outside;
 mod read;
 pub mod record;
+mod reseal;
 mod rows;
 pub mod seal;
+mod small;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,20 +22,24 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use lockstep_core::effect::{Batch, OutsideEvent};
 use lockstep_core::row::{SnapshotRow, Write};
 use lockstep_protocol::codec;
-use lockstep_protocol::id::{DocumentId, Epoch, HubId, Lsn};
+use lockstep_protocol::id::{ConversationId, DocumentId, Epoch, HubId, Lsn};
+use lockstep_seal::{Class, DataKeyId};
 use minicbor::Decode;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactionDecision, DB, DBCompressionType,
-    DBRecoveryMode, Options, WriteBatch, WriteOptions,
+    BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions,
+    CompactionDecision, DB, DBCompressionType, DBRecoveryMode, Options, WriteBatch, WriteOptions,
 };
 use thiserror::Error;
 
+pub use keys::FIRST_SEALED_FORMAT;
 use keys::{EPOCH_PREFIX, FORMAT_VERSION, Family, Meta};
 use outside::Outside;
 pub use read::{Reader, Stored, epoch_of};
 use record::{Floor, Head, LogRecord};
 use rows::Rows;
-use seal::Place;
+use seal::{Owner, Place, Salts};
+
+use crate::keychain::{KeyError, KeyStatus, Keychain, SealConfig};
 
 /// Why the store cannot do what it should.
 #[derive(Debug, Error)]
@@ -59,6 +65,20 @@ pub enum StoreError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// A row whose data key was destroyed.
+    #[error("shredded: the data key of the row in family {family}, key {key} was destroyed; nothing brings it back")]
+    Shredded {
+        /// Column family.
+        family: &'static str,
+        /// Key, hex.
+        key: String,
+    },
+    /// The keys are another hub's.
+    #[error("{0} is not the store that the keys beside it are for; put store and keys of one hub together")]
+    OtherHub(PathBuf),
+    /// The file of keys cannot be written.
+    #[error("{0}")]
+    Keys(String),
     /// The list outside the backup chain cannot be read or written.
     #[error("{path}: {error}")]
     Outside {
@@ -106,9 +126,14 @@ pub struct Store {
     db: DB,
     path: PathBuf,
     hub: HubId,
+    keychain: Arc<Keychain>,
+    /// Which data key seals what. Each has a row.
+    data_keys: RwLock<BTreeMap<(Owner, Class), DataKeyId>>,
+    /// Held while rows are written, and by whoever writes back what it has read.
+    writing: Mutex<()>,
     outside: Outside,
-    /// Snapshots packed by who made them, with how far each reaches.
-    packed: Mutex<BTreeMap<DocumentId, (Lsn, Vec<u8>)>>,
+    /// Snapshots packed by who made them, with how far each reaches and under which keys.
+    packed: Mutex<BTreeMap<DocumentId, (Lsn, lockstep_core::row::Class, Vec<u8>)>>,
     /// Epochs with the LSN after which each began, oldest first.
     epochs: RwLock<Vec<(Epoch, Lsn)>>,
     /// Keys of `tails` up to here are dropped whenever their file is rewritten.
@@ -116,11 +141,46 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in `folder`, or makes one; `fresh` is the id that a new hub gets.
+    /// The format and hub of the store in `folder`, if there is one.
     ///
     /// # Errors
-    /// `Locked`, `Newer`, `Corrupt`, `Engine`; `Outside` for the list beside it.
-    pub fn open(folder: &Path, config: &StoreConfig, fresh: HubId) -> Result<Self, StoreError> {
+    /// `Corrupt`, `Engine`.
+    pub(crate) fn peek(folder: &Path) -> Result<Option<(u32, HubId)>, StoreError> {
+        let path = folder.join("store");
+        if !path.join("CURRENT").exists() {
+            return Ok(None);
+        }
+        let engine = |error| StoreError::Engine { path: path.clone(), error };
+        let families = DB::list_cf(&Options::default(), &path).map_err(engine)?;
+        if !families.iter().any(|name| name == Family::Meta.name()) {
+            // The very first start was cut off.
+            return Ok(None);
+        }
+        let families = ["default", Family::Meta.name()];
+        let db = DB::open_cf_for_read_only(&Options::default(), &path, families, false).map_err(engine)?;
+        let Some(family) = db.cf_handle(Family::Meta.name()) else { return Ok(None) };
+        let get = |meta: Meta| db.get_cf(family, meta.key()).map_err(engine);
+        let (Some(format), Some(hub)) = (get(Meta::Format)?, get(Meta::Hub)?) else { return Ok(None) };
+        let parts = format.last_chunk().zip(hub.last_chunk());
+        let place = Place { family: Family::Meta, key: Meta::Format.key() };
+        let (format, hub) = parts.ok_or_else(|| StoreError::corrupt(place, "no format and hub"))?;
+        Ok(Some((u32::from_be_bytes(*format), HubId(*hub))))
+    }
+
+    /// Opens the store in `folder`, or makes one, with keys that lie where `seal` says.
+    ///
+    /// # Errors
+    /// Those of the keys, and as [`Store::open_with`].
+    pub fn open(folder: &Path, config: &StoreConfig, seal: &SealConfig) -> Result<Self, KeyError> {
+        let keychain = Keychain::open(folder, seal)?;
+        Ok(Self::open_with(folder, config, Arc::new(keychain))?)
+    }
+
+    /// Opens the store in `folder`, or makes one.
+    ///
+    /// # Errors
+    /// `Locked`, `Newer`, `Corrupt`, `OtherHub`, `Engine`; `Outside` for the list beside it.
+    pub fn open_with(folder: &Path, config: &StoreConfig, keychain: Arc<Keychain>) -> Result<Self, StoreError> {
         let path = folder.join("store");
         let engine = |error: rocksdb::Error| match error.kind() {
             rocksdb::ErrorKind::IOError if error.to_string().contains("lock") => StoreError::Locked(path.clone()),
@@ -150,20 +210,32 @@ impl Store {
         });
         let db = DB::open_cf_descriptors(&options, &path, families).map_err(engine)?;
         let outside = Outside::open(&folder.join("revocations.log"))?;
-        let (packed, epochs) = (Mutex::default(), RwLock::default());
-        let mut store = Self { db, path, hub: fresh, outside, packed, epochs, floor };
-        store.load_meta(fresh)?;
+        let hub = keychain.hub();
+        let store = Self {
+            db,
+            path,
+            hub,
+            keychain,
+            data_keys: RwLock::default(),
+            writing: Mutex::default(),
+            outside,
+            packed: Mutex::default(),
+            epochs: RwLock::default(),
+            floor,
+        };
+        store.load_meta()?;
+        store.load_data_keys()?;
         Ok(store)
     }
 
-    fn load_meta(&mut self, fresh: HubId) -> Result<(), StoreError> {
+    fn load_meta(&self) -> Result<(), StoreError> {
         match self.meta(Meta::Format)? {
             None => {
                 let mut rows = Rows::new(self);
-                rows.put_meta(Meta::Format.key(), &FORMAT_VERSION.to_be_bytes());
-                rows.put_meta(Meta::Hub.key(), &fresh.0);
-                rows.put_meta(Meta::Head.key(), &Head::default().encode());
-                rows.put_meta(Meta::Floor.key(), &Floor::default().encode());
+                rows.put_meta(Meta::Format.key(), &FORMAT_VERSION.to_be_bytes())?;
+                rows.put_meta(Meta::Hub.key(), &self.hub.0)?;
+                rows.put_meta(Meta::Head.key(), &Head::default().encode())?;
+                rows.put_meta(Meta::Floor.key(), &Floor::default().encode())?;
                 self.write(rows.batch)?;
             }
             Some(bytes) => {
@@ -176,18 +248,83 @@ impl Store {
                 if found < FORMAT_VERSION {
                     // From here on rows are written that an older program would take for damaged.
                     let mut rows = Rows::new(self);
-                    rows.put_meta(Meta::Format.key(), &FORMAT_VERSION.to_be_bytes());
+                    rows.put_meta(Meta::Format.key(), &FORMAT_VERSION.to_be_bytes())?;
                     self.write(rows.batch)?;
                 }
             }
         }
         let place = Place { family: Family::Meta, key: Meta::Hub.key() };
         let hub = self.meta(Meta::Hub)?.and_then(|bytes| <[u8; 16]>::try_from(&bytes[..]).ok());
-        self.hub = HubId(hub.ok_or_else(|| StoreError::corrupt(place, "no hub id"))?);
+        if HubId(hub.ok_or_else(|| StoreError::corrupt(place, "no hub id"))?) != self.hub {
+            return Err(StoreError::OtherHub(self.path.clone()));
+        }
         let epochs = self.reader().epochs()?;
         *self.epochs.write().unwrap_or_else(PoisonError::into_inner) = epochs;
         self.floor.store(self.reader().floor()?.lsn.0, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn load_data_keys(&self) -> Result<(), StoreError> {
+        let found = self.reader().data_keys()?;
+        self.keychain.used(&found.values().copied().collect());
+        *self.data_keys.write().unwrap_or_else(PoisonError::into_inner) = found;
+        Ok(())
+    }
+
+    /// The data key of an owner; a spare one becomes theirs if they have none yet.
+    fn data_key(&self, owner: Owner, class: Class) -> Result<DataKeyId, StoreError> {
+        let known = |keys: &BTreeMap<(Owner, Class), DataKeyId>| keys.get(&(owner, class)).copied();
+        if let Some(id) = known(&self.data_keys.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(id);
+        }
+        let mut keys = self.data_keys.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(id) = known(&keys) {
+            return Ok(id);
+        }
+        let id = self.keychain.take(class).map_err(|error| StoreError::Keys(error.to_string()))?;
+        let mut rows = Rows::new(self);
+        rows.put(Family::DataKeys, &keys::data_key(owner, class), (Owner::Hub, Class::Normal), |bytes| {
+            bytes.extend_from_slice(&id.0);
+        })?;
+        // Not synced: what is sealed under the key is written later, and the engine's log keeps its order.
+        self.db.write(rows.batch).map_err(|error| self.engine(error))?;
+        keys.insert((owner, class), id);
+        Ok(id)
+    }
+
+    /// Destroys a conversation's data keys, durably: its rows cannot be read any more, here and in every copy that has no
+    /// older file of keys; reading one answers `Shredded`. Rows written afterwards are sealed under a new key. Answers how
+    /// many keys there were.
+    ///
+    /// # Errors
+    /// `Keys` if the file of keys cannot be written, `Engine`.
+    pub fn destroy_keys(&self, conversation: ConversationId) -> Result<usize, StoreError> {
+        let mut keys = self.data_keys.write().unwrap_or_else(PoisonError::into_inner);
+        let owner = Owner::Conversation(conversation);
+        let ids: Vec<DataKeyId> = Class::ALL.iter().filter_map(|class| keys.get(&(owner, *class)).copied()).collect();
+        let destroyed = self.keychain.destroy(&ids).map_err(|error| StoreError::Keys(error.to_string()))?;
+        let mut batch = WriteBatch::default();
+        for class in Class::ALL {
+            batch.delete_cf(self.family(Family::DataKeys), keys::data_key(owner, class));
+            keys.remove(&(owner, class));
+        }
+        self.packed.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| id.conversation != conversation);
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.db.write_opt(batch, &options).map_err(|error| self.engine(error))?;
+        Ok(destroyed)
+    }
+
+    /// The hub's keys.
+    #[must_use]
+    pub const fn keychain(&self) -> &Arc<Keychain> {
+        &self.keychain
+    }
+
+    /// How the keys are.
+    #[must_use]
+    pub fn key_status(&self) -> KeyStatus {
+        self.keychain.status()
     }
 
     /// The hub's id.
@@ -217,7 +354,8 @@ impl Store {
         let mut epochs = Vec::new();
         for part in batches {
             for entry in &part.entries {
-                rows.put(Family::Log, &entry.lsn.0.to_be_bytes(), |bytes| LogRecord::encode(entry, bytes));
+                let of = (entry.conversation.map_or(Owner::Hub, Owner::Conversation), seal::class(entry.class));
+                rows.put(Family::Log, &entry.lsn.0.to_be_bytes(), of, |bytes| LogRecord::encode(entry, bytes))?;
                 if let Some(document) = entry.document {
                     rows.batch.put_cf(rows.family(Family::Tails), keys::tail(document, entry.lsn), []);
                 }
@@ -228,12 +366,13 @@ impl Store {
                     Write::Epoch { epoch, after } => epochs.push((*epoch, *after)),
                     Write::Floor(lsn) => floor = floor.max(Some(*lsn)),
                     Write::DocumentGone(id) => self.delete_document(&mut rows, *id)?,
-                    other => rows.put_row(other),
+                    Write::Reseal(lsn) => self.seal_strictly(&mut rows, *lsn, batches)?,
+                    other => rows.put_row(other)?,
                 }
             }
         }
         if let Some(head) = head {
-            rows.put_meta(Meta::Head.key(), &head.encode());
+            rows.put_meta(Meta::Head.key(), &head.encode())?;
         }
         let floor = floor.filter(|lsn| lsn.0 > self.floor.load(Ordering::Relaxed));
         if let Some(lsn) = floor {
@@ -242,7 +381,7 @@ impl Store {
         if !epochs.is_empty() {
             for (number, (epoch, after)) in (self.epochs().len()..).zip(&epochs) {
                 let number = u32::try_from(number).unwrap_or(u32::MAX);
-                rows.put_meta(&Meta::epoch(number), &record::encode_epoch(*epoch, *after));
+                rows.put_meta(&Meta::epoch(number), &record::encode_epoch(*epoch, *after))?;
             }
         }
         self.write(rows.batch)?;
@@ -254,14 +393,34 @@ impl Store {
         Ok(())
     }
 
+    /// Seals an entry of the log under the stricter keys: one that is durable, or in the group that is being written. One
+    /// that retention has dropped stands in a snapshot only, which is written anew by itself.
+    fn seal_strictly(&self, rows: &mut Rows<'_>, lsn: Lsn, group: &[Batch]) -> Result<(), StoreError> {
+        let key = lsn.0.to_be_bytes();
+        let owner = |conversation: Option<ConversationId>| conversation.map_or(Owner::Hub, Owner::Conversation);
+        let written = group.iter().flat_map(|part| &part.entries).find(|entry| entry.lsn == lsn);
+        if let Some(entry) = written {
+            let of = (owner(entry.conversation), Class::Vault);
+            return rows.put(Family::Log, &key, of, |bytes| LogRecord::encode(entry, bytes));
+        }
+        let Some(record) = self.reader().log_record(lsn)? else { return Ok(()) };
+        let of = (owner(record.conversation), Class::Vault);
+        rows.put(Family::Log, &key, of, |bytes| LogRecord::encode(&record.entry_at(lsn), bytes))
+    }
+
     /// Packs a snapshot before it is committed: compressing takes milliseconds, which the commit thread, and every
     /// message behind it, would wait.
-    pub fn pack_ahead(&self, document: DocumentId, row: &SnapshotRow) {
-        let mut stored = Vec::new();
+    pub fn pack_ahead(&self, document: DocumentId, row: &SnapshotRow, class: lockstep_core::row::Class) {
+        let (mut stored, mut salts) = (Vec::new(), Salts::default());
         let place = Place { family: Family::Snapshots, key: &keys::document(document) };
-        seal::pack(place, &mut stored, |bytes| record::encode_snapshot(row, bytes));
+        let of = (Owner::Conversation(document.conversation), seal::class(class));
+        let stored = match self.pack(place, of, &mut salts, &mut stored, |bytes| record::encode_snapshot(row, bytes)) {
+            Ok(stored) => stored.to_vec(),
+            // Whoever commits it meets the same, and answers for it.
+            Err(error) => return tracing::error!(%error, "a snapshot could not be packed ahead"),
+        };
         let mut packed = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
-        packed.insert(document, (row.upto, stored));
+        packed.insert(document, (row.upto, class, stored));
         // Those that the hub did not want after all.
         while packed.len() > PACKED_MAX {
             packed.pop_first();
@@ -269,9 +428,9 @@ impl Store {
     }
 
     /// What [`Store::pack_ahead`] made of this snapshot, if it did.
-    fn packed(&self, document: DocumentId, upto: Lsn) -> Option<Vec<u8>> {
-        let (reaches, stored) = self.packed.lock().unwrap_or_else(PoisonError::into_inner).remove(&document)?;
-        (reaches == upto).then_some(stored)
+    fn packed(&self, document: DocumentId, upto: Lsn, class: lockstep_core::row::Class) -> Option<Vec<u8>> {
+        let (reaches, of, stored) = self.packed.lock().unwrap_or_else(PoisonError::into_inner).remove(&document)?;
+        (reaches == upto && of == class).then_some(stored)
     }
 
     /// Deletes an imported segment with its index rows. All of them are durable.
@@ -297,7 +456,7 @@ impl Store {
             (None, Some(record)) => record.chain,
             (None, None) => reader.head()?.chain,
         };
-        rows.put_meta(Meta::Floor.key(), &Floor { lsn, chain }.encode());
+        rows.put_meta(Meta::Floor.key(), &Floor { lsn, chain }.encode())?;
         let (from, to) = (0u64.to_be_bytes(), lsn.next().0.to_be_bytes());
         rows.batch.delete_range_cf(rows.family(Family::Log), from, to);
         Ok(())
@@ -306,6 +465,7 @@ impl Store {
     fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
         let mut options = WriteOptions::default();
         options.set_sync(true);
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.db.write_opt(batch, &options).map_err(|error| self.engine(error))
     }
 
@@ -323,8 +483,7 @@ impl Store {
             return Ok(None);
         };
         let place = Place { family, key };
-        let value = seal::unpack(place, &stored).ok_or_else(|| StoreError::corrupt(place, "cannot be unpacked"))?;
-        Ok(Some(value.into_owned()))
+        Ok(Some(self.unpack(place, &stored)?.into_owned()))
     }
 
     pub(crate) fn epochs(&self) -> Vec<(Epoch, Lsn)> {
@@ -351,9 +510,16 @@ impl Store {
     pub fn settle(&self) -> Result<(), StoreError> {
         for family in Family::ALL {
             self.db.flush_cf(self.family(family)).map_err(|error| self.engine(error))?;
-            self.db.compact_range_cf(self.family(family), None::<&[u8]>, None::<&[u8]>);
+            self.rewrite(family);
         }
         Ok(())
+    }
+
+    /// Writes the files of a family anew.
+    fn rewrite(&self, family: Family) {
+        let mut options = CompactOptions::default();
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        self.db.compact_range_cf_opt(self.family(family), None::<&[u8]>, None::<&[u8]>, &options);
     }
 
     /// Reads and decodes every row, and verifies every checksum on disk. Answers how many rows there are.

@@ -116,7 +116,7 @@ fn work_all(store: &Store, waiting: &Receiver<Job>, inbox: &Inbox) {
             Job::Apply(apply) => {
                 let outcome = compact_document(store, &apply);
                 if let Ok(snapshot) = &outcome {
-                    store.pack_ahead(apply.document, snapshot);
+                    store.pack_ahead(apply.document, snapshot, apply.class);
                 }
                 inbox.tell(Input::Applied { document: apply.document, outcome });
             }

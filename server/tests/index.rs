@@ -15,9 +15,10 @@ use lockstep_protocol::entry::{Delivery, EntryBody, HubKey, PlacedFact, Resoluti
 use lockstep_protocol::fact::{Direction, Fact, KeyId, Message};
 use lockstep_protocol::frame::{Command, DeviceFrame, HubFrame, OfferedEntry, Outcome, Resolve};
 use lockstep_protocol::id::{
-    ActorId, ConversationId, DocumentId, DocumentKind, Epoch, FactId, HubId, ImportId, Lsn, MemberId, MessageId,
+    ActorId, ConversationId, DocumentId, DocumentKind, Epoch, FactId, ImportId, Lsn, MemberId, MessageId,
 };
 use lockstep_protocol::limits;
+use lockstep_server::keychain::{Keychain, SealConfig, SealMode};
 use lockstep_server::store::keys::{self, FORMAT_VERSION, Family, Meta};
 use lockstep_server::store::record::{decode_snapshot, encode_snapshot};
 use lockstep_server::store::seal::{self, Place};
@@ -243,8 +244,14 @@ fn batch(writes: Vec<Write>) -> Batch {
     Batch { ticket: Ticket(u64::MAX), entries: Vec::new(), writes, outside: Vec::new() }
 }
 
+/// Rows in the clear: here they are read and written as RocksDB has them.
+fn seal_config(folder: &Path) -> SealConfig {
+    let (mode, root_key) = (SealMode::Sensitive, Some(folder.join("root.key")));
+    SealConfig { mode, root_key, ..SealConfig::default() }
+}
+
 fn open(folder: &Path) -> Store {
-    Store::open(folder, &StoreConfig::default(), HubId([7; 16])).unwrap()
+    Store::open(folder, &StoreConfig::default(), &seal_config(folder)).unwrap()
 }
 
 fn ask(keys: &Keys) -> Vec<Query> {
@@ -267,23 +274,24 @@ fn expected(history: &History) -> Vec<Option<IndexRow>> {
 }
 
 /// The closed store as RocksDB alone sees it, with values unpacked.
-struct Raw(rocksdb::DB);
+struct Raw(rocksdb::DB, Keychain);
 
 impl Raw {
     fn open(folder: &Path) -> Self {
         let (options, path) = (rocksdb::Options::default(), folder.join("store"));
         let families = rocksdb::DB::list_cf(&options, &path).unwrap();
-        Self(rocksdb::DB::open_cf(&options, &path, families).unwrap())
+        let keychain = Keychain::open(folder, &seal_config(folder)).unwrap();
+        Self(rocksdb::DB::open_cf(&options, &path, families).unwrap(), keychain)
     }
 
     fn get(&self, family: Family, key: &[u8]) -> Vec<u8> {
         let stored = self.0.get_cf(self.0.cf_handle(family.name()).unwrap(), key).unwrap().unwrap();
-        seal::unpack(Place { family, key }, &stored).unwrap().into_owned()
+        seal::unpack(&self.1, Place { family, key }, &stored).unwrap().into_owned()
     }
 
     fn put(&self, family: Family, key: &[u8], value: &[u8]) {
-        let mut stored = Vec::new();
-        seal::pack(Place { family, key }, &mut stored, |bytes| bytes.extend_from_slice(value));
+        // Version 1 of the envelope, nothing packed.
+        let stored = [&[1, 0], value].concat();
         self.0.put_cf(self.0.cf_handle(family.name()).unwrap(), key, stored).unwrap();
     }
 

@@ -7,7 +7,8 @@ use lockstep_core::input::SessionId;
 use lockstep_core::query::Query;
 use lockstep_core::row::Write;
 use lockstep_protocol::fact::KeyId;
-use lockstep_protocol::id::{ConversationId, DocumentId, HubId, Lsn};
+use lockstep_protocol::id::{ConversationId, DocumentId, Lsn};
+use lockstep_server::keychain::SealConfig;
 use lockstep_server::store::{Store, StoreConfig};
 use lockstep_sim::script;
 use lockstep_sim::store::Disk;
@@ -79,7 +80,8 @@ fn log_questions(disk: &Disk) -> Vec<Query> {
 }
 
 fn open(folder: &Path) -> Store {
-    Store::open(folder, &StoreConfig::default(), HubId([7; 16])).expect("the store opens")
+    let seal = SealConfig { root_key: Some(folder.join("root.key")), ..SealConfig::default() };
+    Store::open(folder, &StoreConfig::default(), &seal).expect("the store opens")
 }
 
 /// Writes a script's batches in groups, opening the store anew in between, and compares all answers.

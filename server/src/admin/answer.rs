@@ -9,6 +9,7 @@ use lockstep_protocol::refusal::{Refusal, RefusalCode};
 use serde::{Deserialize, Serialize};
 
 use super::request::RoleName;
+use crate::keychain::KeyStatus;
 
 /// An answer, tagged by its kind.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -18,6 +19,13 @@ pub enum Answer {
     Done,
     /// How the hub is.
     Status(Box<Status>),
+    /// How its keys are.
+    Keys(KeyStatus),
+    /// The secret from which ids of imported messages are derived.
+    ImportKey {
+        /// 32 bytes, hex.
+        key: String,
+    },
     /// A member was added.
     Member {
         /// Staff number.
@@ -81,6 +89,8 @@ pub struct Status {
     pub store_bytes: u64,
     /// Until the certificate expires; none if it has.
     pub certificate_days_left: Option<u64>,
+    /// How its keys are.
+    pub keys: KeyStatus,
 }
 
 /// A member.

@@ -95,6 +95,12 @@ pub enum Request {
         /// The run.
         import: Hex<ImportId>,
     },
+    /// How the hub's keys are.
+    KeyStatus,
+    /// Wraps all data keys anew, under key-encryption keys of a new generation.
+    KeyRotate,
+    /// The secret from which ids of imported messages are derived.
+    ImportKey,
     /// Takes the certificate's files as they are now.
     RefreshCertificate,
 }

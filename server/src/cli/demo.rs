@@ -52,6 +52,8 @@ pub(super) fn run(options: &Options, demo: &Demo) -> Result<(), Failed> {
         let temporary = Temporary::new(demo.keep.clone())?;
         let mut config = options.config()?;
         config.folder = temporary.folder.join("hub");
+        // Its keys are its own, whatever this machine's hub has.
+        config.seal = crate::keychain::SealConfig::default();
         if demo.keep.is_none() {
             config.listen.address = ([127, 0, 0, 1], 0).into();
         }
@@ -237,7 +239,7 @@ async fn import_sample(server: &Server) -> Result<(ConversationId, MessageId), F
     let reading = whatsapp::read(&source.text, &source.files, &ReadOptions::default());
     let zone = source::time_zone(Some("Asia/Bangkok"))
         .map_err(|error| Failed::new(Exit::Internal, "time_zone", error.to_string()))?;
-    let key = super::migrate::import_key(&server.identity().folder)?;
+    let key = super::migrate::import_key(&server.identity().folder).await?;
     let mut choices = PlanOptions::new(key, zone, MemberId(1));
     choices.members = TEAM[..3].iter().map(|(id, name, _)| ((*name).to_owned(), MemberId(*id))).collect();
     let plan = plan::plan(&reading, &source.names, &choices)?;

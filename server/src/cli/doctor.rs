@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -11,9 +12,10 @@ use super::{Options, output};
 use crate::admin::{AdminClient, Answer, Request, Status};
 use crate::config::Config;
 use crate::instance::{Instance, InstanceError};
+use crate::keychain::{KeyStatus, Keychain, RootSource};
+use crate::names;
 use crate::store::Store;
 use crate::tls::Certificate;
-use crate::{entropy, names};
 
 /// Less free space than this is trouble soon, bytes.
 const FREE_BYTES_WARN: u64 = 2 * 1024 * 1024 * 1024;
@@ -136,6 +138,7 @@ fn check_running(status: &Status, report: &mut Report) {
         true => report.add("hub", Health::Good, format!("running on {}, ready", status.address)),
         false => report.add("hub", Health::Bad, "running, but lets no device in yet; look at its log"),
     }
+    check_keys(&status.keys, report);
     check_days(status.certificate_days_left, report);
     check_clock(0, report);
 }
@@ -151,21 +154,54 @@ fn check_stopped(config: &Config, report: &mut Report) {
         Err(error @ InstanceError::Locked(_)) => return report.add("store", Health::Warning, error.to_string()),
         Err(error) => return report.add("store", Health::Bad, error.to_string()),
     };
-    if let Err(error) = instance.hub_key() {
-        report.add("keys", Health::Bad, error.to_string());
+    let keychain = match Keychain::open(instance.folder(), &config.seal) {
+        Ok(keychain) => Arc::new(keychain),
+        Err(error) => return report.add("keys", Health::Bad, error.to_string()),
+    };
+    match instance.hub_key(&keychain) {
+        Ok(_) => check_keys(&keychain.status(), report),
+        Err(error) => report.add("keys", Health::Bad, error.to_string()),
     }
+    check_root(instance.folder(), keychain.source(), report);
     let names = names::reachable(&config.listen.names, config.listen.address);
     match Certificate::open(&config.folder, &config.tls, &names).and_then(|certificate| certificate.days_left()) {
         Ok(days) => check_days(days, report),
         Err(error) => report.add("certificate", Health::Bad, error.to_string()),
     }
-    let store = Store::open(instance.folder(), &config.store, lockstep_protocol::id::HubId(entropy::fresh()));
+    let store = Store::open_with(instance.folder(), &config.store, keychain);
     match store.and_then(|store| Ok((store.check()?, store.reader().stored()?))) {
         Ok((rows, stored)) => {
             report.add("store", Health::Good, format!("{rows} rows read, newest entry {}", stored.head.lsn.0));
             check_clock(stored.head.at_ms, report);
         }
         Err(error) => report.add("store", Health::Bad, error.to_string()),
+    }
+}
+
+fn check_keys(keys: &KeyStatus, report: &mut Report) {
+    match (keys.mode.as_str(), keys.complete) {
+        ("all", true) => report.add("sealing", Health::Good, "every row is sealed"),
+        ("all", false) => {
+            let text = "rows from before sealing are still in the clear; a running hub seals them in the background";
+            report.add("sealing", Health::Warning, text);
+        }
+        _ => report.add("sealing", Health::Warning, "only the vault class is sealed (seal.mode)"),
+    }
+}
+
+/// The root key's file is for this user alone, and not among what it seals.
+fn check_root(folder: &Path, source: &RootSource, report: &mut Report) {
+    let (RootSource::File(path) | RootSource::PassphraseFile(path)) = source else { return };
+    let is_open = std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
+    let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if whole(path).starts_with(whole(folder)) {
+        let text = format!("{} lies in the folder that it seals: a copy of the folder can be read", path.display());
+        report.add("root key", Health::Warning, text);
+    } else if is_open {
+        let text = format!("{} can be read by others; run chmod 600 on it", path.display());
+        report.add("root key", Health::Warning, text);
+    } else {
+        report.add("root key", Health::Good, format!("{source}; have a copy of it elsewhere"));
     }
 }
 

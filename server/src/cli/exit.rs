@@ -2,6 +2,7 @@
 
 use crate::admin::Failure;
 use crate::config::ConfigProblems;
+use crate::keychain::KeyError;
 use crate::server::ServerError;
 
 /// How the program ends.
@@ -65,7 +66,7 @@ impl From<Failure> for Failed {
             "not_running" | "stopping" => Exit::Unavailable,
             "not_permitted" => Exit::NotPermitted,
             "panicked" | "unexpected" => Exit::Internal,
-            "store" | "certificate" => Exit::Io,
+            "store" | "certificate" | "keys" => Exit::Io,
             _ => Exit::Failed,
         };
         Self { exit, code: failure.code, message: failure.message }
@@ -76,6 +77,7 @@ impl From<ServerError> for Failed {
     fn from(error: ServerError) -> Self {
         let (exit, code) = match &error {
             ServerError::Instance(_) => (Exit::System, "folder"),
+            ServerError::Keys(error) => (of_keys(error), "keys"),
             ServerError::Store(_) => (Exit::Io, "store"),
             ServerError::Log(_) => (Exit::Io, "log"),
             ServerError::Tls(_) => (Exit::Usage, "certificate"),
@@ -83,6 +85,15 @@ impl From<ServerError> for Failed {
             ServerError::Panicked => (Exit::Internal, "panicked"),
         };
         Self::new(exit, code, error.to_string())
+    }
+}
+
+/// A missing or wrong root key is a matter of permission: no retry helps.
+const fn of_keys(error: &KeyError) -> Exit {
+    match error {
+        KeyError::Store(_) => Exit::Io,
+        error if error.is_of_root() => Exit::NotPermitted,
+        _ => Exit::System,
     }
 }
 

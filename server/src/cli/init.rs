@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::exit::{Exit, Failed};
 use super::{Options, output};
-use crate::admin::{AdminClient, Answer, Request, RoleName};
+use crate::admin::{AdminClient, Answer, Failure, Request, RoleName};
 use crate::server::Server;
 
 #[derive(Debug, Args)]
@@ -25,22 +25,33 @@ pub(super) fn run(options: &Options, init: Init) -> Result<(), Failed> {
     config.listen.names = names;
     config.listen.address = ([127, 0, 0, 1], 0).into();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let answer = runtime.block_on(async {
+    crate::dumps::forbid();
+    let (answer, keys) = runtime.block_on(async {
         let server = Server::start(&config).await?;
         let request = Request::MemberAdd { id: Some(1), name: init.owner, role: RoleName::Owner };
-        let added = match AdminClient::connect(&config.folder).await {
-            Ok(mut client) => client.ask(&request).await,
-            Err(error) => Err(error),
+        let asked = async {
+            let mut client = AdminClient::connect(&config.folder).await?;
+            Ok::<_, Failure>((client.ask(&request).await?, client.ask(&Request::KeyStatus).await?))
         };
+        let asked = asked.await;
         server.stop().await?;
-        Ok::<Answer, Failed>(added?)
+        Ok::<(Answer, Answer), Failed>(asked?)
     })?;
+    let Answer::Keys(keys) = keys else {
+        return Err(Failed::new(Exit::Internal, "unexpected", format!("{keys:?}")));
+    };
+    let warning = format!(
+        "The root key comes from {}. Without it nothing in the hub's folder can be read, by you neither. Keep a copy of it \
+         now, apart from every backup of the folder: who has both can read everything.",
+        keys.root
+    );
     if options.json {
+        eprintln!("lockstep: {warning}");
         return output::json(&answer);
     }
     let folder = config.folder.display();
     output::line(&format!(
-        "The hub's folder is {folder}, its owner is member 1.\n\nNext:\n  lockstep serve --folder {folder}\n  \
+        "The hub's folder is {folder}, its owner is member 1.\n\n{warning}\n\nNext:\n  lockstep serve --folder {folder}\n  \
          lockstep pair 1 --folder {folder}     (in another terminal: a link for the owner's first device)"
     ))
 }

@@ -1,8 +1,9 @@
 //! Verbs that a running hub does, over its admin socket.
 
 use super::exit::{Exit, Failed};
-use super::{ConversationVerb, DeviceVerb, MemberVerb, Options, output};
+use super::{ConversationVerb, DeviceVerb, KeyVerb, MemberVerb, Options, output};
 use crate::admin::{AdminClient, Answer, Request};
+use crate::keychain::KeyStatus;
 
 /// What the hub is asked.
 pub(super) enum Task {
@@ -24,6 +25,15 @@ impl From<MemberVerb> for Task {
             MemberVerb::List => Request::MemberList,
             MemberVerb::Role { member, role } => Request::MemberRole { id: member, role },
             MemberVerb::Remove { member } => Request::MemberRemove { id: member },
+        })
+    }
+}
+
+impl From<KeyVerb> for Task {
+    fn from(verb: KeyVerb) -> Self {
+        Self::Ask(match verb {
+            KeyVerb::Status => Request::KeyStatus,
+            KeyVerb::Rotate => Request::KeyRotate,
         })
     }
 }
@@ -104,6 +114,16 @@ pub(super) fn print(answer: &Answer, qr: bool) -> Result<(), Failed> {
             });
             output::table(&["conversation", "customer", "assigned", "service"], &rows.collect::<Vec<_>>())
         }
+        Answer::ImportKey { key } => output::line(key),
+        Answer::Keys(keys) => {
+            let rows = [
+                ("root key", keys.root.clone()),
+                ("sealed", sealed(keys)),
+                ("generation", keys.generation.to_string()),
+                ("data keys", format!("{}, {} of them spare, {} destroyed", keys.keys, keys.spare, keys.destroyed)),
+            ];
+            rows.iter().try_for_each(|(name, value)| output::line(&format!("{name:<13} {value}")))
+        }
         Answer::Status(status) => {
             let days = status.certificate_days_left.map_or("expired".into(), |days| format!("{days} days left"));
             let rows = [
@@ -119,9 +139,20 @@ pub(super) fn print(answer: &Answer, qr: bool) -> Result<(), Failed> {
                 ("newest entry", status.newest_lsn.to_string()),
                 ("epoch", status.epoch.clone()),
                 ("in memory", format!("{} conversations", status.conversations_in_memory)),
+                ("sealed", sealed(&status.keys)),
+                ("root key", status.keys.root.clone()),
                 ("on disk", format!("{} bytes in table files", status.store_bytes)),
             ];
             rows.iter().try_for_each(|(name, value)| output::line(&format!("{name:<13} {value}")))
         }
+    }
+}
+
+/// What is sealed, for people.
+pub(super) fn sealed(keys: &KeyStatus) -> String {
+    match (keys.mode.as_str(), keys.complete) {
+        ("all", true) => "everything".into(),
+        ("all", false) => "what is new; rows from before are being sealed".into(),
+        _ => "the vault class alone (seal.mode)".into(),
     }
 }

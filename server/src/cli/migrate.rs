@@ -15,8 +15,8 @@ use serde::Serialize;
 
 use super::exit::{Exit, Failed};
 use super::{Options, output};
-use crate::admin::{AdminClient, Answer, Hex, ImportReport, Request};
-use crate::{entropy, private};
+use crate::admin::{AdminClient, Answer, Failure, Hex, ImportReport, Request};
+use crate::entropy;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum MigrateVerb {
@@ -135,23 +135,19 @@ fn read(export: &Export) -> Result<(Source, Reading), Failed> {
     Ok((source, reading))
 }
 
-/// The secret from which imported ids are derived: made once, kept beside the hub's other keys.
+/// The secret from which imported ids are derived: the hub keeps it, made once, with its other keys.
 ///
 /// # Errors
-/// If the file cannot be read or written.
-pub(crate) fn import_key(folder: &Path) -> Result<[u8; 32], Failed> {
-    let path = folder.join("keys").join("import.key");
-    match std::fs::read(&path) {
-        Ok(bytes) => <[u8; 32]>::try_from(bytes).map_err(|_| {
-            let text = format!("{} does not hold 32 bytes; put it back from a copy of the folder", path.display());
-            Failed::new(Exit::Io, "key", text)
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let key = entropy::fresh();
-            private::write(&path, &key)?;
-            Ok(key)
+/// If there is no running hub, or its key cannot be read or written.
+pub(crate) async fn import_key(folder: &Path) -> Result<[u8; 32], Failure> {
+    let unexpected = |text: String| Failure::new("unexpected", text);
+    match AdminClient::connect(folder).await?.ask(&Request::ImportKey).await? {
+        Answer::ImportKey { key } => {
+            let mut secret = [0; 32];
+            let read = hex::decode_to_slice(&key, &mut secret).map(|()| secret);
+            read.map_err(|_| unexpected("the hub's answer is no key".into()))
         }
-        Err(error) => Err(Failed::new(Exit::System, "system", format!("{}: {error}", path.display()))),
+        other => Err(unexpected(format!("{other:?}"))),
     }
 }
 
@@ -160,7 +156,7 @@ fn import_file(options: &Options, import: &Import) -> Result<(), Failed> {
     let (source, reading) = read(&import.export)?;
     let zone = source::time_zone(import.time_zone.as_deref())
         .map_err(|error| Failed::new(Exit::Usage, "time_zone", error.to_string()))?;
-    let mut choices = PlanOptions::new(import_key(&folder)?, zone, MemberId(import.importer));
+    let mut choices = PlanOptions::new(block_on(import_key(&folder))?, zone, MemberId(import.importer));
     choices.members = import.members.iter().cloned().collect::<BTreeMap<_, _>>();
     choices.customer.clone_from(&import.customer);
     choices.customer_senders = import.customer_senders.iter().cloned().collect::<BTreeSet<_>>();

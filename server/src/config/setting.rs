@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use toml::Value;
 
 use super::{Config, LogFormat, MetricsAccess};
+use crate::keychain::SealMode;
 
 /// One setting.
 pub(super) struct Setting {
@@ -42,7 +43,8 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         key: "folder",
-        meaning: "The one folder of data: store, keys, certificates. Back up and move it as a whole.",
+        meaning: "The one folder of data: store, keys, certificates. Back up and move it as a whole, and the root key\n\
+                  (seal.root_key) by another way.",
         default: "\"/var/lib/lockstep\"",
         take: |config, value| text(value).map(|text| config.folder = PathBuf::from(text)),
     },
@@ -134,6 +136,31 @@ pub(super) const SETTINGS: &[Setting] = &[
         meaning: "Memory for rows written and not yet in a file, MiB.",
         default: "64",
         take: |config, value| size(value, 4, 65_536).map(|mib| config.store.write_buffer_bytes = mib * MIB),
+    },
+    Setting {
+        key: "seal.mode",
+        meaning: "What is sealed on the disk: \"all\", or \"sensitive\": records of the vault class alone. Rows from before are\n\
+                  sealed in the background once it is \"all\".",
+        default: "\"all\"",
+        take: |config, value| {
+            let options = [("all", SealMode::All), ("sensitive", SealMode::Sensitive)];
+            one_of(value, &options).map(|mode| config.seal.mode = mode)
+        },
+    },
+    Setting {
+        key: "seal.root_key",
+        meaning: "File of the root key, 64 hex digits, without which nothing in the folder can be read. Keep a copy of it, apart\n\
+                  from backups of the folder. Empty: systemd's credential lockstep-root-key, or else the folder's name with\n\
+                  .root.key behind it, or else, for /var/lib/lockstep, /etc/lockstep/root.key. lockstep init makes it.",
+        default: "\"\"",
+        take: |config, value| text(value).map(|text| config.seal.root_key = path(&text)),
+    },
+    Setting {
+        key: "seal.passphrase_file",
+        meaning: "File of a passphrase that the root key comes from, instead of a file of its own. LOCKSTEP_PASSPHRASE in the\n\
+                  environment does the same.",
+        default: "\"\"",
+        take: |config, value| text(value).map(|text| config.seal.passphrase_file = path(&text)),
     },
     Setting {
         key: "hub.retention_days",

@@ -10,8 +10,8 @@
 //! of format 1 or 2 wrote. Numbers that change from row to row come last in a slim row, and with the next row's key:
 //! that is what block compression likes best.
 //!
-//! A slim row says nothing of what a fact holds: ids, an LSN, what became of a message. A whole row of a fact has its
-//! content's digest, by which a guess could be confirmed.
+//! A slim row says nothing of what a fact holds: ids, an LSN, what became of a message. It is not sealed. A whole row of a
+//! fact has its content's digest, by which a guess could be confirmed, and is.
 
 use std::collections::BTreeMap;
 
@@ -94,6 +94,11 @@ pub(super) fn encode(row: &IndexRow, bytes: &mut Vec<u8>) {
         Some(slim) => slim.encode(bytes),
         None => codec::encode_into(row, bytes),
     }
+}
+
+/// Whether a stored row says nothing of what a fact holds.
+pub(super) fn is_slim(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| *first < WHOLE)
 }
 
 /// And from bytes; none for bytes that are no row.

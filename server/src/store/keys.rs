@@ -8,23 +8,31 @@
 //! | `meta` | name, ASCII | see [`Meta`] |
 //! | `log` | LSN (8) | time (8) ‖ log chain (32) ‖ flags (1) ‖ document (21) or conversation (16) or nothing ‖ entry |
 //! | `tails` | document (21) ‖ LSN (8) | nothing: finds a document's entries in `log` |
-//! | `directory` | 0 ‖ member (4), 1 ‖ device (16), 2 (policy) | CBOR of the member, device or policy |
+//! | `directory` | 0 ‖ member (4), 1 ‖ device (16), 2 (policy), 3 (words) | CBOR of the member, device, policy or list |
 //! | `conversations` | conversation (16) | CBOR of `ConversationRow` |
 //! | `documents` | document (21) | CBOR of `DocumentRow` |
 //! | `chains` | document (21) ‖ actor (16) | CBOR of `ChainRow` |
 //! | `keys` | conversation (16) ‖ key (16) | what the log does not say of the fact there, see `index.rs`; or CBOR of `IndexRow` |
+//! | `data_keys` | class (1), or conversation (16) ‖ class (1) | id of the data key (8) of the hub, or of the conversation |
 //! | `snapshots` | document (21) | CBOR of `upto`, saved document, table by columns; compressed |
+//!
+//! Values stand in envelopes, most of them sealed: see `seal.rs`.
 //!
 //! A document is conversation (16) ‖ kind (1) ‖ number (4).
 
 use lockstep_protocol::fact::KeyId;
 use lockstep_protocol::id::{ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, Lsn, MemberId};
+use lockstep_seal::Class;
+
+use super::seal::Owner;
 
 /// The format that this program writes. It opens this and every older one, and refuses a newer one.
 ///
 /// 1: snapshots with their tables by rows. 2: by columns; those by rows are still read. 3: rows of `keys` without what
-/// the log says; whole ones are still read.
-pub const FORMAT_VERSION: u32 = 3;
+/// the log says; whole ones are still read. 4: sealed; rows in the clear are still read, until all of them are sealed.
+pub const FORMAT_VERSION: u32 = 4;
+/// From here on a store has rows that nobody can read without the file of keys.
+pub const FIRST_SEALED_FORMAT: u32 = 4;
 
 /// A column family.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -47,11 +55,13 @@ pub enum Family {
     Keys,
     /// Compacted documents.
     Snapshots,
+    /// Which data key seals what.
+    DataKeys,
 }
 
 impl Family {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Meta,
         Self::Log,
         Self::Tails,
@@ -61,6 +71,7 @@ impl Family {
         Self::Chains,
         Self::Keys,
         Self::Snapshots,
+        Self::DataKeys,
     ];
 
     /// Its name in the store.
@@ -76,6 +87,7 @@ impl Family {
             Self::Chains => "chains",
             Self::Keys => "keys",
             Self::Snapshots => "snapshots",
+            Self::DataKeys => "data_keys",
         }
     }
 }
@@ -91,8 +103,6 @@ pub enum Meta {
     Head,
     /// LSN (8) ‖ log chain (32): the retention floor.
     Floor,
-    /// CBOR of what the team changed in the list of sensitive words.
-    Words,
     /// CBOR of `ScanRow`: how far the look at everything stored got with that list.
     Scan,
 }
@@ -106,7 +116,6 @@ impl Meta {
             Self::Hub => b"hub",
             Self::Head => b"head",
             Self::Floor => b"floor",
-            Self::Words => b"words",
             Self::Scan => b"scan",
         }
     }
@@ -124,6 +133,7 @@ pub const EPOCH_PREFIX: &[u8] = b"epoch/";
 const MEMBER: u8 = 0;
 const DEVICE: u8 = 1;
 const POLICY: u8 = 2;
+const WORDS: u8 = 3;
 
 /// A row of the family `directory`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,6 +144,8 @@ pub enum DirectoryKey {
     Device(DeviceId),
     /// The policy.
     Policy,
+    /// What the team changed in the list of sensitive words.
+    Words,
 }
 
 impl DirectoryKey {
@@ -144,6 +156,7 @@ impl DirectoryKey {
             Self::Member(id) => [&[MEMBER][..], &id.0.to_be_bytes()].concat(),
             Self::Device(id) => [&[DEVICE][..], &id.0].concat(),
             Self::Policy => vec![POLICY],
+            Self::Words => vec![WORDS],
         }
     }
 
@@ -155,6 +168,7 @@ impl DirectoryKey {
             MEMBER => Some(Self::Member(MemberId(u32::from_be_bytes(rest.try_into().ok()?)))),
             DEVICE => Some(Self::Device(DeviceId(rest.try_into().ok()?))),
             POLICY if rest.is_empty() => Some(Self::Policy),
+            WORDS if rest.is_empty() => Some(Self::Words),
             _ => None,
         }
     }
@@ -217,6 +231,26 @@ pub fn chain(id: DocumentId, actor: ActorId) -> Vec<u8> {
     [&document(id)[..], &actor.0].concat()
 }
 
+/// A key of `data_keys`.
+#[must_use]
+pub fn data_key(owner: Owner, class: Class) -> Vec<u8> {
+    match owner {
+        Owner::Hub => vec![class.number()],
+        Owner::Conversation(id) => [&id.0[..], &[class.number()]].concat(),
+    }
+}
+
+/// The parts of a key of `data_keys`; none for bytes that are no such key.
+#[must_use]
+pub fn data_key_of(bytes: &[u8]) -> Option<(Owner, Class)> {
+    let (class, owner) = bytes.split_last()?;
+    let owner = match owner {
+        [] => Owner::Hub,
+        id => Owner::Conversation(ConversationId(id.try_into().ok()?)),
+    };
+    Some((owner, Class::from_number(*class)?))
+}
+
 /// A key of `keys`.
 #[must_use]
 pub fn index(conversation: ConversationId, key: KeyId) -> [u8; 32] {
@@ -263,6 +297,12 @@ mod tests {
         let key = index(conversation, KeyId([9; 16]));
         assert_eq!(index_of(&key), Some((conversation, KeyId([9; 16]))));
         assert_eq!(index_of(&key[1..]), None);
+        for owner in [Owner::Hub, Owner::Conversation(conversation)] {
+            for class in Class::ALL {
+                assert_eq!(data_key_of(&data_key(owner, class)), Some((owner, class)));
+            }
+        }
+        assert!([&b""[..], &[2], &[0; 16], &[0; 18]].iter().all(|bytes| data_key_of(bytes).is_none()));
         assert!(Family::ALL.windows(2).all(|pair| (pair[0] as u8) < pair[1] as u8));
     }
 }

@@ -1,5 +1,6 @@
 //! Reads: the core's questions answered from one consistent moment of the committed state.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use lockstep_core::query::{Answer, Query, StoredEntry};
@@ -11,13 +12,14 @@ use lockstep_protocol::entry::{Entry, EntryBody, LogChain};
 use lockstep_protocol::fact::Fact;
 use lockstep_protocol::frame::CatalogueDocument;
 use lockstep_protocol::id::{ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, Epoch, Lsn, MemberId};
+use lockstep_seal::{Class, DataKeyId};
 use minicbor::Decode;
 use rocksdb::{DB, Direction, IteratorMode, ReadOptions, SnapshotWithThreadMode};
 
 use super::index::{self, Index};
 use super::keys::{self, DirectoryKey, Family, Meta};
 use super::record::{self, Floor, Head, LogRecord};
-use super::seal::{self, Place};
+use super::seal::{Owner, Place};
 use super::{Store, StoreError, decode, is_epoch};
 
 /// What a hub starts from.
@@ -58,12 +60,14 @@ impl<'a> Reader<'a> {
     /// `Corrupt`, `Engine`.
     pub fn stored(&self) -> Result<Stored, StoreError> {
         let (mut members, mut devices, mut policy) = (BTreeMap::new(), BTreeMap::new(), Policy::default());
+        let mut words = None;
         self.scan(Family::Directory, &[], |key, value| {
             let place = Place { family: Family::Directory, key };
             match DirectoryKey::from_bytes(key).ok_or_else(|| StoreError::corrupt(place, "no directory key"))? {
                 DirectoryKey::Member(id) => drop(members.insert(id, decode(place, value)?)),
                 DirectoryKey::Device(id) => drop(devices.insert(id, decode(place, value)?)),
                 DirectoryKey::Policy => policy = decode(place, value)?,
+                DirectoryKey::Words => words = Some(value.to_vec()),
             }
             Ok(true)
         })?;
@@ -76,8 +80,7 @@ impl<'a> Reader<'a> {
                 return Err(StoreError::corrupt(place, "the log does not end where it should"));
             }
         }
-        let words = self.get(Family::Meta, Meta::Words.key())?.map(|bytes| bytes.to_vec());
-        let scan = self.row(Family::Meta, Meta::Scan.key())?.unwrap_or_default();
+                let scan = self.row(Family::Meta, Meta::Scan.key())?.unwrap_or_default();
         Ok(Stored { head, floor, epochs, members, devices, policy, words, scan })
     }
 
@@ -231,6 +234,11 @@ impl<'a> Reader<'a> {
             rows += 1;
             match family {
                 Family::Meta | Family::Tails => {}
+                Family::DataKeys => {
+                    keys::data_key_of(key)
+                        .filter(|_| value.len() == DataKeyId::LEN)
+                        .ok_or_else(|| StoreError::corrupt(place, "no data key"))?;
+                }
                 Family::Log => {
                     let lsn = keys::lsn_of(key).filter(|lsn| expected.is_none_or(|expected| *lsn == expected));
                     let lsn = lsn.ok_or_else(|| StoreError::corrupt(place, "the entry before it is missing"))?;
@@ -243,6 +251,7 @@ impl<'a> Reader<'a> {
                     Some(DirectoryKey::Member(_)) => drop(decode::<Member>(place, value)?),
                     Some(DirectoryKey::Device(_)) => drop(decode::<Device>(place, value)?),
                     Some(DirectoryKey::Policy) => drop(decode::<Policy>(place, value)?),
+                    Some(DirectoryKey::Words) => {}
                     None => return Err(StoreError::corrupt(place, "no directory key")),
                 },
                 Family::Conversations => drop(decode::<ConversationRow>(place, value)?),
@@ -273,6 +282,19 @@ impl<'a> Reader<'a> {
             Ok(true)
         })?;
         Ok(epochs)
+    }
+
+    /// Which data key seals what.
+    pub(super) fn data_keys(&self) -> Result<BTreeMap<(Owner, Class), DataKeyId>, StoreError> {
+        let mut found = BTreeMap::new();
+        self.scan(Family::DataKeys, &[], |key, value| {
+            let place = Place { family: Family::DataKeys, key };
+            let parts = keys::data_key_of(key).zip(value.try_into().ok());
+            let (owner, id) = parts.ok_or_else(|| StoreError::corrupt(place, "no data key"))?;
+            found.insert(owner, DataKeyId(id));
+            Ok(true)
+        })?;
+        Ok(found)
     }
 
     pub(super) fn head(&self) -> Result<Head, StoreError> {
@@ -447,12 +469,7 @@ impl<'a> Reader<'a> {
         let place = Place { family, key };
         let stored = self.snapshot.get_pinned_cf(self.store.family(family), key);
         let stored = stored.map_err(|error| self.damaged(place, error))?;
-        stored
-            .map(|stored| {
-                let value = seal::unpack(place, &stored);
-                value.map(std::borrow::Cow::into_owned).ok_or_else(|| StoreError::corrupt(place, "cannot be unpacked"))
-            })
-            .transpose()
+        stored.map(|stored| self.store.unpack(place, &stored).map(Cow::into_owned)).transpose()
     }
 
     /// Calls `each` with every row from a key on, until it answers false.
@@ -465,8 +482,25 @@ impl<'a> Reader<'a> {
         for item in self.iterate(family, from) {
             let (key, stored) = item.map_err(|error| self.damaged(Place { family, key: from }, error))?;
             let place = Place { family, key: &key };
-            let value = seal::unpack(place, &stored).ok_or_else(|| StoreError::corrupt(place, "cannot be unpacked"))?;
+            let value = self.store.unpack(place, &stored)?;
             if !each(&key, &value)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with the number of rows before it and every row as it is stored, from a key on, until it answers
+    /// false.
+    pub(super) fn stored_rows(
+        &self,
+        family: Family,
+        from: &[u8],
+        mut each: impl FnMut(usize, &[u8], &[u8]) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        for (seen, item) in self.iterate(family, from).enumerate() {
+            let (key, stored) = item.map_err(|error| self.damaged(Place { family, key: from }, error))?;
+            if !each(seen, &key, &stored)? {
                 break;
             }
         }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use lockstep_core::effect::LogEntry;
 use lockstep_core::query::StoredEntry;
-use lockstep_core::row::SnapshotRow;
+use lockstep_core::row::{Class, SnapshotRow};
 use lockstep_protocol::codec;
 use lockstep_protocol::entry::LogChain;
 use lockstep_protocol::id::{ConversationId, DocumentId, Epoch, Lsn};
@@ -72,6 +72,12 @@ impl LogRecord {
         };
         let (at_ms, chain) = (u64::from_be_bytes(*at_ms), LogChain(*chain));
         Some(Self { at_ms, chain, conversation, document, entry: Bytes::copy_from_slice(rest) })
+    }
+
+    /// The entry that was written here, of whatever class.
+    pub(super) fn entry_at(&self, lsn: Lsn) -> LogEntry {
+        let Self { at_ms, chain, conversation, document, ref entry } = *self;
+        LogEntry { lsn, bytes: entry.clone(), chain, at_ms, conversation, document, class: Class::Normal }
     }
 
     /// As the core wants it.
@@ -176,8 +182,6 @@ pub fn decode_snapshot(bytes: &[u8]) -> Option<SnapshotRow> {
 
 #[cfg(test)]
 mod tests {
-    use lockstep_core::row::Class;
-
     use super::*;
 
     #[test]

@@ -1,14 +1,16 @@
-//! Rows on their way into one write: each value is encoded once, behind its envelope, into one buffer.
+//! Rows on their way into one write: each value is encoded once, behind its envelope, into one buffer, and sealed there.
 
 use lockstep_core::row::Write;
 use lockstep_protocol::codec;
+use lockstep_protocol::id::ConversationId;
+use lockstep_seal::Class;
 use rocksdb::{ColumnFamily, WriteBatch};
 
-use super::Store;
 use super::index;
 use super::keys::{self, DirectoryKey, Family, Meta};
 use super::record;
-use super::seal::{self, Place};
+use super::seal::{self, Owner, Place, Salts};
+use super::{Store, StoreError};
 
 /// A write that is being put together.
 pub(super) struct Rows<'a> {
@@ -17,11 +19,12 @@ pub(super) struct Rows<'a> {
     pub(super) batch: WriteBatch,
     /// The value under way.
     stored: Vec<u8>,
+    salts: Salts,
 }
 
 impl<'a> Rows<'a> {
     pub(super) fn new(store: &'a Store) -> Self {
-        Self { store, batch: WriteBatch::default(), stored: Vec::new() }
+        Self { store, batch: WriteBatch::default(), stored: Vec::new(), salts: Salts::default() }
     }
 
     pub(super) fn family(&self, family: Family) -> &'a ColumnFamily {
@@ -29,46 +32,82 @@ impl<'a> Rows<'a> {
     }
 
     /// A row with the value that `encode` appends.
-    pub(super) fn put(&mut self, family: Family, key: &[u8], encode: impl FnOnce(&mut Vec<u8>)) {
-        seal::pack(Place { family, key }, &mut self.stored, encode);
-        self.batch.put_cf(self.store.family(family), key, &self.stored);
+    pub(super) fn put(
+        &mut self,
+        family: Family,
+        key: &[u8],
+        of: (Owner, Class),
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), StoreError> {
+        let stored = self.store.pack(Place { family, key }, of, &mut self.salts, &mut self.stored, encode)?;
+        self.batch.put_cf(self.store.family(family), key, stored);
+        Ok(())
     }
 
-    pub(super) fn put_meta(&mut self, key: &[u8], value: &[u8]) {
-        self.put(Family::Meta, key, |bytes| bytes.extend_from_slice(value));
+    pub(super) fn put_meta(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.put(Family::Meta, key, (Owner::Hub, Class::Normal), |bytes| bytes.extend_from_slice(value))
     }
 
     /// A row of the core's that needs nothing to be read.
-    pub(super) fn put_row(&mut self, write: &Write) {
+    pub(super) fn put_row(&mut self, write: &Write) -> Result<(), StoreError> {
         match write {
             // Those of the whole log, and what needs reading, are written by `Store::commit` itself.
-            Write::Head { .. } | Write::Epoch { .. } | Write::Floor(_) | Write::DocumentGone(_) | Write::Reseal(_) => {}
+            Write::Head { .. } | Write::Epoch { .. } | Write::Floor(_) | Write::DocumentGone(_) | Write::Reseal(_) => {
+                Ok(())
+            }
+            Write::Words(list) => {
+                let key = DirectoryKey::Words.to_bytes();
+                self.put(Family::Directory, &key, (Owner::Hub, Class::Normal), |bytes| bytes.extend_from_slice(list))
+            }
+            Write::Scan(row) => self.put_meta(Meta::Scan.key(), &codec::encode(row)),
             Write::Member(id, member) => self.put_directory(DirectoryKey::Member(*id), member.as_ref()),
             Write::Device(id, device) => self.put_directory(DirectoryKey::Device(*id), device.as_ref()),
             Write::Policy(policy) => self.put_directory(DirectoryKey::Policy, Some(policy)),
-            Write::Conversation(row) => self.put_value(Family::Conversations, &row.conversation.id.0, &**row),
-            Write::Document(id, row) => self.put_value(Family::Documents, &keys::document(*id), row),
-            Write::Chain(id, actor, row) => self.put_value(Family::Chains, &keys::chain(*id, *actor), row),
-            Write::Key(conversation, key, row) => {
-                self.put(Family::Keys, &keys::index(*conversation, *key), |bytes| index::encode(row, bytes));
+            Write::Conversation(row) => {
+                let id = row.conversation.id;
+                self.put_value(Family::Conversations, &id.0, id, &**row)
             }
-            Write::Words(list) => self.put_meta(Meta::Words.key(), list),
-            Write::Scan(row) => self.put_value(Family::Meta, Meta::Scan.key(), row),
-            Write::Snapshot(id, row, _) => match self.store.packed(*id, row.upto) {
-                Some(stored) => self.batch.put_cf(self.family(Family::Snapshots), keys::document(*id), stored),
-                None => self.put(Family::Snapshots, &keys::document(*id), |bytes| record::encode_snapshot(row, bytes)),
-            },
+            Write::Document(id, row) => self.put_value(Family::Documents, &keys::document(*id), id.conversation, row),
+            Write::Chain(id, actor, row) => {
+                self.put_value(Family::Chains, &keys::chain(*id, *actor), id.conversation, row)
+            }
+            Write::Key(conversation, key, row) => {
+                let (key, of) = (keys::index(*conversation, *key), (Owner::Conversation(*conversation), Class::Normal));
+                self.put(Family::Keys, &key, of, |bytes| index::encode(row, bytes))
+            }
+            Write::Snapshot(id, row, class) => {
+                let (key, of) = (keys::document(*id), (Owner::Conversation(id.conversation), seal::class(*class)));
+                match self.store.packed(*id, row.upto, *class) {
+                    Some(stored) => self.batch.put_cf(self.family(Family::Snapshots), key, stored),
+                    None => self.put(Family::Snapshots, &key, of, |bytes| record::encode_snapshot(row, bytes))?,
+                }
+                Ok(())
+            }
         }
     }
 
-    fn put_value<T: minicbor::Encode<()>>(&mut self, family: Family, key: &[u8], value: &T) {
-        self.put(family, key, |bytes| codec::encode_into(value, bytes));
+    fn put_value<T: minicbor::Encode<()>>(
+        &mut self,
+        family: Family,
+        key: &[u8],
+        conversation: ConversationId,
+        value: &T,
+    ) -> Result<(), StoreError> {
+        let of = (Owner::Conversation(conversation), Class::Normal);
+        self.put(family, key, of, |bytes| codec::encode_into(value, bytes))
     }
 
-    fn put_directory<T: minicbor::Encode<()>>(&mut self, key: DirectoryKey, row: Option<&T>) {
+    fn put_directory<T: minicbor::Encode<()>>(&mut self, key: DirectoryKey, row: Option<&T>) -> Result<(), StoreError> {
+        let key = key.to_bytes();
         match row {
-            Some(row) => self.put_value(Family::Directory, &key.to_bytes(), row),
-            None => self.batch.delete_cf(self.store.family(Family::Directory), key.to_bytes()),
+            Some(row) => {
+                let of = (Owner::Hub, Class::Normal);
+                self.put(Family::Directory, &key, of, |bytes| codec::encode_into(row, bytes))
+            }
+            None => {
+                self.batch.delete_cf(self.store.family(Family::Directory), key);
+                Ok(())
+            }
         }
     }
 }

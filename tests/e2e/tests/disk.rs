@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use lockstep_client::{Device, MessageState};
-use lockstep_e2e::{Hub, Stopped, Team, lockstep, program, within};
+use lockstep_e2e::{Hub, PATIENCE, Stopped, Team, lockstep, program, within};
 
 const EXIT_USAGE: i32 = 64;
 const EXIT_SYSTEM: i32 = 71;
 const EXIT_IO: i32 = 74;
+const EXIT_NOT_PERMITTED: i32 = 77;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_stops_the_hub_and_loses_nothing_acknowledged() {
@@ -138,6 +140,32 @@ fn a_missing_key_is_not_replaced() {
     assert!(log.contains("Put the key back"), "{log}");
 }
 
+#[test]
+fn without_the_root_key_nothing_starts_and_keys_are_rotated_while_serving() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = stopped_hub(folder.path());
+    let root = folder.path().join("hub.root.key");
+    let kept = std::fs::read(&root).unwrap();
+    for (content, said) in [(None, "root key is missing"), (Some("0f".repeat(32)), "is not the root key of this hub")] {
+        std::fs::remove_file(&root).unwrap();
+        if let Some(content) = &content {
+            std::fs::write(&root, content).unwrap();
+        }
+        let Stopped { status, log } = Hub::refuses_to_start(&path, &[]);
+        assert_eq!(status.code(), Some(EXIT_NOT_PERMITTED), "{log}");
+        assert!(log.contains(said) && log.contains("hub.root.key"), "{log}");
+        std::fs::write(&root, &kept).unwrap();
+    }
+    let hub = Hub::start(&path);
+    assert_eq!(hub.json(&["key", "status"])["generation"], 1);
+    assert_eq!(hub.json(&["key", "rotate"])["generation"], 2);
+    assert!(hub.stop().status.success());
+    std::fs::remove_file(path.join("keys/data.keys")).unwrap();
+    let Stopped { status, log } = Hub::refuses_to_start(&path, &[]);
+    assert_eq!(status.code(), Some(EXIT_SYSTEM), "{log}");
+    assert!(log.contains("data.keys is missing"), "{log}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolled_back_disk_begins_a_new_epoch_and_devices_bring_back_what_it_lost() {
     let mut team = Team::new();
@@ -188,6 +216,11 @@ async fn the_first_format_still_opens() {
     let path = folder.path().join("hub");
     copy_folder(Path::new(FIRST_FORMAT), &path);
     let hub = Hub::start(&path);
+    // What it holds is sealed meanwhile.
+    let end = Instant::now() + PATIENCE;
+    while hub.json(&["status"])["keys"]["complete"] != true {
+        assert!(Instant::now() < end, "the rows from before are not sealed");
+    }
     let members = hub.json(&["member", "list"]);
     assert_eq!(members["members"].as_array().unwrap().len(), 3, "{members}");
     let conversations = hub.json(&["conversation", "list"]);

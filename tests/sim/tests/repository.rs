@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 /// What each crate may depend on outside of tests. Nothing points back: protocol ← core, protocol ← client core.
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("protocol", &["automerge", "blake3", "bytes", "ed25519-dalek", "minicbor", "sha2", "thiserror", "ulid"]),
+    ("protocol/seal", &["aes-gcm", "argon2", "hkdf", "lockstep-protocol", "minicbor", "sha2", "thiserror", "zeroize"]),
     ("server/core", &["blake3", "bytes", "lockstep-protocol", "minicbor"]),
     ("client-sdk/core", &["blake3", "bytes", "lockstep-protocol", "minicbor"]),
     ("server/words", &["aho-corasick", "minicbor", "thiserror", "unicode-normalization", "unicode-security"]),
@@ -13,14 +14,25 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
 /// Which crates of this repository the crates with sockets, disks and clocks may depend on outside of tests. A device
 /// knows nothing of the hub, and migration of neither; the hub's command line drives both.
 const MAY_DEPEND_ON_OURS: &[(&str, &[&str])] = &[
-    ("client-sdk", &["lockstep-protocol", "lockstep-client-core"]),
+    ("client-sdk", &["lockstep-protocol", "lockstep-seal", "lockstep-client-core"]),
     ("client-sdk/migrate", &["lockstep-protocol"]),
-    ("server", &["lockstep-protocol", "lockstep-core", "lockstep-client", "lockstep-migrate", "lockstep-words"]),
+    (
+        "server",
+        &[
+            "lockstep-protocol",
+            "lockstep-seal",
+            "lockstep-core",
+            "lockstep-client",
+            "lockstep-migrate",
+            "lockstep-words",
+        ],
+    ),
 ];
 
 /// Folders in which a file is one noun.
 const FOLDERS_OF_NOUNS: &[&str] = &[
     "protocol/src",
+    "protocol/seal/src",
     "server/core/src",
     "server/src",
     "server/words/src",
