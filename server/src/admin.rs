@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lockstep_core::row::ConversationRow;
+use lockstep_core::scan::ScanRow;
 use lockstep_protocol::codec;
 use lockstep_protocol::directory::{Conversation, Member};
 use lockstep_protocol::fact::Fact;
@@ -17,6 +18,7 @@ use lockstep_protocol::frame::{Command, Outcome};
 use lockstep_protocol::id::{ConversationId, ImportId, MemberId};
 use lockstep_protocol::limits;
 use lockstep_protocol::link::Link;
+use lockstep_words::Category;
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -24,10 +26,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub(crate) use answer::snake_case;
-pub use answer::{Answer, ConversationInfo, DeviceInfo, Failure, ImportReport, MemberInfo, Pairing, Status};
+pub use answer::{
+    Answer, ConversationInfo, DeviceInfo, Failure, HitInfo, ImportReport, MemberInfo, Pairing, ScanInfo, Status,
+    WordInfo,
+};
 pub use request::{Hex, Request, RoleName};
 
-use crate::driver::{HubHandle, Stopping};
+use crate::driver::{Condition, HubHandle, Stopping};
 use crate::entropy;
 use crate::import::{self, ImportError};
 use crate::keychain::{KeyError, Keychain};
@@ -35,6 +40,7 @@ use crate::metrics::Metrics;
 use crate::server::Identity;
 use crate::store::{Store, StoreError};
 use crate::tls::Certificate;
+use crate::words::WordList;
 
 /// The socket's name in the hub's folder.
 pub const SOCKET: &str = "admin.sock";
@@ -69,6 +75,8 @@ struct Desk {
     store: Arc<Store>,
     certificate: Arc<Certificate>,
     metrics: Arc<Metrics>,
+    /// The list of sensitive words; held while it is being changed.
+    words: tokio::sync::Mutex<WordList>,
     started: Instant,
 }
 
@@ -83,6 +91,7 @@ impl Admin {
         store: Arc<Store>,
         certificate: Arc<Certificate>,
         metrics: Arc<Metrics>,
+        words: WordList,
     ) -> Result<Self, AdminError> {
         let path = identity.folder.join(SOCKET);
         let bound = remove(&path).and_then(|()| UnixListener::bind(&path)).and_then(|listener| {
@@ -90,7 +99,8 @@ impl Admin {
             Ok(listener)
         });
         let listener = bound.map_err(|error| AdminError { path: path.clone(), error })?;
-        let desk = Desk { identity, hub, store, certificate, metrics, started: Instant::now() };
+        let words = tokio::sync::Mutex::new(words);
+        let desk = Desk { identity, hub, store, certificate, metrics, words, started: Instant::now() };
         Ok(Self { listener, path, desk: Arc::new(desk) })
     }
 
@@ -222,6 +232,49 @@ impl Desk {
                 let key = self.keys(|keychain| keychain.secret_or_fresh(IMPORT_KEY)).await?;
                 Ok(Answer::ImportKey { key: hex::encode(&key[..]) })
             }
+            Request::WordsList => {
+                let condition = self.condition().await?;
+                let list = self.words.lock().await;
+                let words = list.entries().into_iter().map(|(entry, added)| WordInfo {
+                    text: entry.text,
+                    category: entry.category.to_string(),
+                    added,
+                });
+                let ScanRow { is_done: done, documents, found, failed, .. } = condition.scan;
+                Ok(Answer::Words { words: words.collect(), scan: ScanInfo { done, documents, found, failed } })
+            }
+            Request::WordsAdd { words, category } => {
+                let category: Category =
+                    category.parse().map_err(|error| Failure::new("malformed", format!("{category}: {error}")))?;
+                self.change_words(|list| words.iter().fold(false, |changed, word| list.add(word, category) | changed))
+                    .await
+            }
+            Request::WordsRemove { words } => {
+                let mut missing = None;
+                let removed = self.change_words(|list| {
+                    missing = words.iter().find(|word| !list.clone().remove(word)).cloned();
+                    missing.is_none() && words.iter().fold(false, |changed, word| list.remove(word) | changed)
+                });
+                let answer = removed.await;
+                match missing {
+                    Some(word) => {
+                        Err(Failure::new("not_listed", format!("`{word}` is not in the list; nothing was removed")))
+                    }
+                    None => answer,
+                }
+            }
+            Request::WordsTest { text } => {
+                let matcher = self.words.lock().await.matcher();
+                let matcher = matcher.map_err(|error| Failure::new("words", error.to_string()))?;
+                let matcher = matcher.matcher();
+                let hits = matcher.find(&text).into_iter().map(|hit| HitInfo {
+                    word: matcher.entries()[hit.entry].text.clone(),
+                    category: hit.category.to_string(),
+                    from: hit.range.start,
+                    to: hit.range.end,
+                });
+                Ok(Answer::Found { hits: hits.collect() })
+            }
             Request::RefreshCertificate => {
                 let certificate = Arc::clone(&self.certificate);
                 let refreshed = tokio::task::spawn_blocking(move || certificate.refresh()).await;
@@ -233,7 +286,7 @@ impl Desk {
     }
 
     async fn status(&self) -> Result<Answer, Failure> {
-        let condition = self.hub.condition().await.map_err(|error| Failure::new("stopping", error.to_string()))?;
+        let condition = self.condition().await?;
         let store_bytes = self.store.size_bytes();
         self.metrics.store_size(store_bytes);
         let days = self.certificate.days_left().map_err(|error| Failure::new("certificate", error.to_string()))?;
@@ -253,6 +306,23 @@ impl Desk {
             certificate_days_left: days,
             keys: self.store.key_status(),
         })))
+    }
+
+    async fn condition(&self) -> Result<Condition, Failure> {
+        self.hub.condition().await.map_err(|error| Failure::new("stopping", error.to_string()))
+    }
+
+    /// Changes the list of sensitive words, durably; everything stored is looked at again in the background.
+    async fn change_words(&self, change: impl FnOnce(&mut WordList) -> bool) -> Result<Answer, Failure> {
+        let mut words = self.words.lock().await;
+        let mut list = words.clone();
+        if !change(&mut list) {
+            return Ok(Answer::Done);
+        }
+        let matcher = list.matcher().map_err(|error| Failure::new("malformed", error.to_string()))?;
+        Self::outcome(self.hub.words_changed(list.to_bytes().into(), Arc::new(matcher)).await)?;
+        *words = list;
+        Ok(Answer::Done)
     }
 
     async fn pair(&self, member: MemberId) -> Result<Answer, Failure> {

@@ -74,6 +74,9 @@ enum Verb {
     /// Conversations
     #[command(subcommand)]
     Conversation(ConversationVerb),
+    /// The list of sensitive words
+    #[command(subcommand)]
+    Words(WordsVerb),
     /// The hub's certificate
     #[command(subcommand)]
     Certificate(CertificateVerb),
@@ -179,6 +182,36 @@ enum KeyVerb {
 }
 
 #[derive(Debug, Subcommand)]
+enum WordsVerb {
+    /// Show the list, and how far the look at everything stored got with it
+    List {
+        /// Only what the team added
+        #[arg(long)]
+        added: bool,
+    },
+    /// Add words or phrases; everything stored is looked at again in the background
+    Add {
+        /// What they are about: contract, payment, bank, identity or password
+        #[arg(long)]
+        category: String,
+        /// Words or phrases
+        #[arg(required = true)]
+        words: Vec<String>,
+    },
+    /// Take words or phrases out of the list; what was marked stays marked
+    Remove {
+        /// Words or phrases
+        #[arg(required = true)]
+        words: Vec<String>,
+    },
+    /// Show what the list finds in a text; the text is kept nowhere
+    Test {
+        /// The text
+        text: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum CertificateVerb {
     /// Take the certificate's files as they are now, without a restart
     Reload,
@@ -246,6 +279,7 @@ fn dispatch(cli: Cli) -> Result<(), exit::Failed> {
         Verb::Device(verb) => manage::run(&options, verb.into()),
         Verb::Conversation(verb) => manage::run(&options, verb.into()),
         Verb::Key(verb) => manage::run(&options, verb.into()),
+        Verb::Words(verb) => manage::run(&options, verb.into()),
         Verb::Certificate(CertificateVerb::Reload) => manage::run(&options, manage::Task::ReloadCertificate),
     }
 }

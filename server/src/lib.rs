@@ -29,4 +29,5 @@ mod private;
 pub mod server;
 pub mod store;
 mod tls;
+pub mod words;
 mod worker;

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use lockstep_core::hub::Boot;
 use lockstep_core::planted::Planted;
-use lockstep_core::sensitive::NoWords;
 use lockstep_protocol::id::{HubId, PinnedKeyHash};
 use rustix::process::setpriority_process;
 use thiserror::Error;
@@ -26,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::names;
 use crate::store::{Store, StoreError};
 use crate::tls::{Certificate, TlsError};
+use crate::words::WordList;
 
 /// How often the certificate's files are looked at.
 const REFRESH: Duration = Duration::from_secs(60 * 60);
@@ -65,6 +65,12 @@ pub enum ServerError {
     /// A thread could not be started.
     #[error("the system gives no thread: {0}")]
     Thread(std::io::Error),
+    /// The stored list of sensitive words.
+    #[error("the stored list of sensitive words cannot be read; restore the store from a backup")]
+    WordsUnreadable,
+    /// The list makes no matcher.
+    #[error("the list of sensitive words: {0}")]
+    Words(lockstep_words::BuildError),
     /// A task of the hub panicked.
     #[error("a part of the hub panicked; please report the lines above")]
     Panicked,
@@ -116,6 +122,10 @@ impl Server {
         if stored.members.is_empty() {
             tracing::warn!("the team has no members yet: lockstep member add NAME --role owner");
         }
+        let words = match &stored.words {
+            Some(bytes) => WordList::from_bytes(bytes).ok_or(ServerError::WordsUnreadable)?,
+            None => WordList::default(),
+        };
         let boot = Boot {
             hub: store.hub(),
             key,
@@ -130,7 +140,7 @@ impl Server {
             policy: stored.policy,
             restored: false,
             outside: store.outside()?,
-            words: Arc::new(NoWords),
+            words: Arc::new(words.matcher().map_err(ServerError::Words)?),
             scan: stored.scan,
             entropy: entropy::fresh(),
             config: config.hub,
@@ -163,6 +173,7 @@ impl Server {
             Arc::clone(&store),
             Arc::clone(&certificate),
             Arc::clone(&metrics),
+            words,
         )?;
         let (stop, stopping) = watch::channel(false);
         let mut tasks = tokio::task::JoinSet::new();

@@ -121,6 +121,13 @@ impl Default for StoreConfig {
 /// Snapshots that may lie packed and not yet committed.
 const PACKED_MAX: usize = 64;
 
+/// A snapshot on its way into a commit.
+struct Packed {
+    upto: Lsn,
+    class: lockstep_core::row::Class,
+    stored: Vec<u8>,
+}
+
 /// The store of one hub. Cheap to share by reference; see [`Reader`] for reads.
 pub struct Store {
     db: DB,
@@ -132,8 +139,8 @@ pub struct Store {
     /// Held while rows are written, and by whoever writes back what it has read.
     writing: Mutex<()>,
     outside: Outside,
-    /// Snapshots packed by who made them, with how far each reaches and under which keys.
-    packed: Mutex<BTreeMap<DocumentId, (Lsn, lockstep_core::row::Class, Vec<u8>)>>,
+    /// Snapshots packed by who made them.
+    packed: Mutex<BTreeMap<DocumentId, Packed>>,
     /// Epochs with the LSN after which each began, oldest first.
     epochs: RwLock<Vec<(Epoch, Lsn)>>,
     /// Keys of `tails` up to here are dropped whenever their file is rewritten.
@@ -420,7 +427,7 @@ impl Store {
             Err(error) => return tracing::error!(%error, "a snapshot could not be packed ahead"),
         };
         let mut packed = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
-        packed.insert(document, (row.upto, class, stored));
+        packed.insert(document, Packed { upto: row.upto, class, stored });
         // Those that the hub did not want after all.
         while packed.len() > PACKED_MAX {
             packed.pop_first();
@@ -429,8 +436,8 @@ impl Store {
 
     /// What [`Store::pack_ahead`] made of this snapshot, if it did.
     fn packed(&self, document: DocumentId, upto: Lsn, class: lockstep_core::row::Class) -> Option<Vec<u8>> {
-        let (reaches, of, stored) = self.packed.lock().unwrap_or_else(PoisonError::into_inner).remove(&document)?;
-        (reaches == upto && of == class).then_some(stored)
+        let packed = self.packed.lock().unwrap_or_else(PoisonError::into_inner).remove(&document)?;
+        (packed.upto == upto && packed.class == class).then_some(packed.stored)
     }
 
     /// Deletes an imported segment with its index rows. All of them are durable.

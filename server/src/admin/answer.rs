@@ -53,6 +53,18 @@ pub enum Answer {
         /// What became of them.
         report: ImportReport,
     },
+    /// The list of sensitive words.
+    Words {
+        /// In the list's order: shipped, then added.
+        words: Vec<WordInfo>,
+        /// How far the look at everything stored got with this list.
+        scan: ScanInfo,
+    },
+    /// What was found in a text.
+    Found {
+        /// In order of place.
+        hits: Vec<HitInfo>,
+    },
     /// All conversations.
     Conversations {
         /// In order of id.
@@ -110,6 +122,43 @@ impl MemberInfo {
     pub(super) fn new(member: &Member, devices: usize) -> Self {
         Self { id: member.id.0, name: member.name.clone(), role: member.role.into(), devices }
     }
+}
+
+/// An entry of the list of sensitive words.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WordInfo {
+    /// Word or phrase.
+    pub text: String,
+    /// What it is about.
+    pub category: String,
+    /// Whether the team added it.
+    pub added: bool,
+}
+
+/// How far the look at everything stored got.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ScanInfo {
+    /// Whether nothing is left.
+    pub done: bool,
+    /// Documents looked at.
+    pub documents: u64,
+    /// Facts in them that hold words.
+    pub found: u64,
+    /// Documents that could not be read.
+    pub failed: u64,
+}
+
+/// A word found in a text.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HitInfo {
+    /// The entry.
+    pub word: String,
+    /// What it is about.
+    pub category: String,
+    /// Where it begins, bytes.
+    pub from: usize,
+    /// Where it ends, bytes.
+    pub to: usize,
 }
 
 /// A link for one new device.

@@ -103,6 +103,25 @@ pub enum Request {
     ImportKey,
     /// Takes the certificate's files as they are now.
     RefreshCertificate,
+    /// The list of sensitive words.
+    WordsList,
+    /// Adds words or phrases; those that are there get the category.
+    WordsAdd {
+        /// Which.
+        words: Vec<String>,
+        /// What they are about.
+        category: String,
+    },
+    /// Takes words or phrases out of the list.
+    WordsRemove {
+        /// Which.
+        words: Vec<String>,
+    },
+    /// What the list finds in a text, which is kept nowhere.
+    WordsTest {
+        /// The text.
+        text: String,
+    },
 }
 
 /// A role, by name.

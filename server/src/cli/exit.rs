@@ -82,6 +82,8 @@ impl From<ServerError> for Failed {
             ServerError::Log(_) => (Exit::Io, "log"),
             ServerError::Tls(_) => (Exit::Usage, "certificate"),
             ServerError::Admin(_) | ServerError::Listen { .. } | ServerError::Thread(_) => (Exit::System, "system"),
+            ServerError::WordsUnreadable => (Exit::Io, "words"),
+            ServerError::Words(_) => (Exit::Usage, "words"),
             ServerError::Panicked => (Exit::Internal, "panicked"),
         };
         Self::new(exit, code, error.to_string())

@@ -1,14 +1,18 @@
 //! Verbs that a running hub does, over its admin socket.
 
 use super::exit::{Exit, Failed};
-use super::{ConversationVerb, DeviceVerb, KeyVerb, MemberVerb, Options, output};
-use crate::admin::{AdminClient, Answer, Request};
+use super::{ConversationVerb, DeviceVerb, KeyVerb, MemberVerb, Options, WordsVerb, output};
+use crate::admin::{AdminClient, Answer, Request, ScanInfo};
 use crate::keychain::KeyStatus;
 
 /// What the hub is asked.
 pub(super) enum Task {
     Status,
     ReloadCertificate,
+    Words {
+        /// Only what the team added.
+        added: bool,
+    },
     Pair {
         member: u32,
         qr: bool,
@@ -66,18 +70,38 @@ impl From<ConversationVerb> for Task {
     }
 }
 
+impl From<WordsVerb> for Task {
+    fn from(verb: WordsVerb) -> Self {
+        match verb {
+            WordsVerb::List { added } => Self::Words { added },
+            WordsVerb::Add { category, words } => Self::Ask(Request::WordsAdd { words, category }),
+            WordsVerb::Remove { words } => Self::Ask(Request::WordsRemove { words }),
+            WordsVerb::Test { text } => Self::Ask(Request::WordsTest { text }),
+        }
+    }
+}
+
 /// Asks the hub and prints its answer.
 pub(super) fn run(options: &Options, task: Task) -> Result<(), Failed> {
     let folder = options.config()?.folder;
+    let only_added = matches!(task, Task::Words { added: true });
     let (request, qr) = match task {
         Task::Status => (Request::Status, false),
         Task::ReloadCertificate => (Request::RefreshCertificate, false),
+        Task::Words { .. } => (Request::WordsList, false),
         Task::Pair { member, qr } => (Request::Pair { id: member }, qr),
         Task::Ask(request) => (request, false),
         Task::Unusable(what) => return Err(Failed::new(Exit::Usage, "usage", what)),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answer = runtime.block_on(async { AdminClient::connect(&folder).await?.ask(&request).await })?;
+    let answer = match answer {
+        Answer::Words { mut words, scan } => {
+            words.retain(|word| word.added || !only_added);
+            Answer::Words { words, scan }
+        }
+        other => other,
+    };
     if options.json { output::json(&answer) } else { print(&answer, qr) }
 }
 
@@ -100,6 +124,23 @@ pub(super) fn print(answer: &Answer, qr: bool) -> Result<(), Failed> {
                 vec![member.id.to_string(), member.name.clone(), member.role.to_string(), member.devices.to_string()]
             });
             output::table(&["number", "name", "role", "devices"], &rows.collect::<Vec<_>>())
+        }
+        Answer::Words { words, scan } => {
+            let rows = words.iter().map(|word| {
+                let origin = if word.added { "added" } else { "shipped" };
+                vec![word.category.clone(), origin.to_owned(), word.text.clone()]
+            });
+            output::table(&["category", "from", "word"], &rows.collect::<Vec<_>>())?;
+            let ScanInfo { documents, found, failed, .. } = scan;
+            let how = if scan.done { "everything stored was looked at" } else { "what is stored is being looked at" };
+            let failed = if *failed > 0 { format!(", {failed} could not be read") } else { String::new() };
+            output::line(&format!("{how}: {documents} documents, {found} facts with words{failed}"))
+        }
+        Answer::Found { hits } if hits.is_empty() => output::line("nothing"),
+        Answer::Found { hits } => {
+            let rows =
+                hits.iter().map(|hit| vec![hit.category.clone(), hit.word.clone(), format!("{}–{}", hit.from, hit.to)]);
+            output::table(&["category", "word", "bytes"], &rows.collect::<Vec<_>>())
         }
         Answer::Devices { devices } => {
             let rows =

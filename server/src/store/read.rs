@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
                 return Err(StoreError::corrupt(place, "the log does not end where it should"));
             }
         }
-                let scan = self.row(Family::Meta, Meta::Scan.key())?.unwrap_or_default();
+        let scan = self.row(Family::Meta, Meta::Scan.key())?.unwrap_or_default();
         Ok(Stored { head, floor, epochs, members, devices, policy, words, scan })
     }
 

@@ -20,7 +20,8 @@ impl Shell {
     }
 
     fn lines(&mut self, arguments: &[&str]) -> Vec<Value> {
-        let words = if ["client", "member", "device", "conversation", "certificate", "migrate"].contains(&arguments[0])
+        let words = if ["client", "member", "device", "conversation", "certificate", "migrate", "words"]
+            .contains(&arguments[0])
         {
             2
         } else {
@@ -97,6 +98,13 @@ fn every_verb_answers_in_json() {
     let exported =
         shell.ask(&["client", "export", &conversation, "--automerge", "--to", export.path().to_str().unwrap()]);
     assert!(exported["files"][0]["facts"].as_u64().unwrap() >= 3, "{exported}");
+
+    shell.ask(&["words", "add", "--category", "bank", "golden goose"]);
+    assert_eq!(shell.ask(&["words", "test", "a Golden  Goose"])["hits"][0]["category"], "bank");
+    assert_eq!(shell.ask(&["words", "list", "--added"])["words"][0]["text"], "golden goose");
+    shell.ask(&["words", "remove", "golden goose"]);
+    shell.fails(&["words", "remove", "golden goose"], 1, "not_listed");
+    shell.fails(&["words", "add", "--category", "poultry", "goose"], 1, "malformed");
 
     assert_eq!(shell.ask(&["status"])["ready"], true);
     assert!(shell.ask(&["doctor"])["findings"].as_array().unwrap().len() >= 4);
