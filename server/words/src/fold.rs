@@ -232,9 +232,8 @@ impl Folder {
                         self.gap |= GAP_SOFT;
                         continue;
                     }
-                    let flags = u8::from(unit.joined) * JOINED
-                        | u8::from(unit.digit) * DIGIT
-                        | u8::from(unit.capital) * CAPITAL;
+                    let flags = [(unit.joined, JOINED), (unit.digit, DIGIT), (unit.capital, CAPITAL)];
+                    let flags = flags.iter().map(|(is, flag)| u8::from(*is) * flag).sum();
                     let letter = match sign {
                         // Small ones among Latin letters look like others than their capitals do.
                         'ν' | 'υ' | 'η' if !is_in_greek_word(text, at, end) => match sign {

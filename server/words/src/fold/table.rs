@@ -1,4 +1,4 @@
-//! What each character folds to: worked out once, from Unicode's data and [`script`](super::script).
+//! What each character folds to: worked out once, from Unicode's data and [`script`].
 
 use std::sync::LazyLock;
 
