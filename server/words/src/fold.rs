@@ -183,7 +183,7 @@ impl Folder {
             Ascii::Pair(first, second, flags) => {
                 self.simple(first, flags, at, len);
                 let base = self.base;
-                self.simple(second, JOINED, at, len);
+                self.simple(second, JOINED | flags, at, len);
                 self.base = base;
             }
             Ascii::Digit(letter) => self.simple(letter, DIGIT, at, len),
@@ -224,6 +224,10 @@ impl Folder {
         match table.folding(sign) {
             Folding::Itself => self.letter(sign, 0, 0, at, end),
             Folding::Ignored => {}
+            Folding::Separator { .. } if script::sign(sign).is_some() && is_letter_at(text, end, self.is_within()) => {
+                let letter = script::sign(sign).expect("it is one");
+                self.letter(letter, 0, DIGIT, at, end);
+            }
             Folding::Separator { hard } => self.gap |= if hard { GAP_HARD } else { GAP_SOFT },
             Folding::Marks(marks) => self.mark(marks, end),
             Folding::Units(units) => {
@@ -353,7 +357,10 @@ fn is_letter_at(text: &str, at: usize, digits: bool) -> bool {
             Some(Ascii::Ignored) => {}
             Some(_) => return false,
             None if script::is_ignored(sign) || script::mark(sign).is_some() => {}
-            None => return sign.is_alphabetic() || digits && sign.is_numeric(),
+            None => {
+                let stands_for_one = script::sign(sign).is_some() || script::boxed(sign).is_some();
+                return sign.is_alphabetic() || stands_for_one || digits && sign.is_numeric();
+            }
         }
     }
     false
