@@ -6,6 +6,16 @@
 //! characters, accents, vowel points or elongations added or left out, with dots or emoji between its letters, with
 //! digits for letters, in digits of another script. [`shipped`] gives the lists that come with Lockstep.
 //!
+//! ```
+//! use lockstep_words::{Category, Matcher, shipped};
+//!
+//! let matcher = Matcher::new(&shipped())?;
+//! assert!(matcher.categories("My p@ssw0rd is…").contains(Category::Password));
+//! assert!(matcher.categories_across(&["send me the con", "tract"]).contains(Category::Contract));
+//! assert!(matcher.find("When do you open?").is_empty());
+//! # Ok::<(), lockstep_words::BuildError>(())
+//! ```
+//!
 //! # What is promised, and what is not
 //!
 //! The matcher is a net for what people write in passing and for plain attempts to slip a word through. It knows words,

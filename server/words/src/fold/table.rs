@@ -89,28 +89,21 @@ impl Table {
 
     fn word(&mut self, sign: char, units: &mut Vec<Unit>) -> u32 {
         units.clear();
-        let mut leading = 0;
-        let mut alone = None;
         if script::is_ignored(sign) {
             return IGNORED;
         }
+        // Marks with nothing to stand on: those of the letter before.
+        let mut leading = None;
         decompose_compatible(script::boxed(sign).unwrap_or(sign), |part| {
-            if script::is_ignored(part) {
-            } else if let Some(bits) = script::mark(part) {
-                match units.last_mut() {
-                    Some(unit) => unit.marks |= bits,
-                    None => {
-                        leading |= bits;
-                        alone = Some(());
-                    }
-                }
-            } else {
-                unit_of(part, units);
+            match (script::mark(part), units.last_mut()) {
+                _ if script::is_ignored(part) => {}
+                (Some(marks), Some(unit)) => unit.marks |= marks,
+                (Some(marks), None) => leading = Some(leading.unwrap_or(0) | marks),
+                (None, _) => unit_of(part, units),
             }
         });
         match units.as_slice() {
-            [] if alone.is_some() => MARKS | leading_word(leading),
-            [] => IGNORED,
+            [] => leading.map_or(IGNORED, |marks| MARKS | u32::from(marks) << 8),
             [Unit { letter: ' ', .. }] => SEPARATOR | u32::from(script::is_hard(sign)) << 8,
             [Unit { letter, marks: 0, digit: false, joined: false, capital: false }] if *letter == sign => ITSELF,
             _ => {
@@ -144,10 +137,6 @@ impl Table {
             }
         }
     }
-}
-
-const fn leading_word(marks: u16) -> u32 {
-    (marks as u32) << 8
 }
 
 /// Whether words are made of it.
