@@ -105,7 +105,7 @@ impl Matcher {
         }
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
-            // The dense automaton of 5,000 entries has tens of megabytes and misses every cache.
+            // Of 5,000 entries it has 0.6 MB. The dense one has 17 MB, misses the caches and is slower (examples/speed.rs).
             .kind(Some(AhoCorasickKind::ContiguousNFA))
             // Candidates are everywhere: spaces are gone.
             .prefilter(false)
