@@ -7,18 +7,24 @@ use minicbor::decode::{Decode, Decoder, Error};
 use minicbor::encode::{Encode, Encoder, Write};
 
 /// What a sensitive word is about. The numbers are stable: they are stored and sent.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, minicbor::Encode, minicbor::Decode)]
 #[repr(u8)]
+#[cbor(index_only)]
 pub enum Category {
     /// Agreements, their signing and their end.
+    #[n(0)]
     Contract = 0,
     /// Paying, cards, invoices that are due.
+    #[n(1)]
     Payment = 1,
     /// Accounts, their numbers, transfers.
+    #[n(2)]
     Bank = 2,
     /// Papers and numbers that say who somebody is.
+    #[n(3)]
     Identity = 3,
     /// What opens an account: passwords, one-time codes, keys.
+    #[n(4)]
     Password = 4,
 }
 
@@ -167,6 +173,9 @@ mod tests {
         assert_eq!(names, [(0, "contract"), (1, "payment"), (2, "bank"), (3, "identity"), (4, "password")]);
         for category in Category::ALL {
             assert_eq!(category.name().parse(), Ok(category));
+            let encoded = minicbor::to_vec(category).expect("a category");
+            assert_eq!(encoded, [category as u8]);
+            assert_eq!(minicbor::decode(&encoded).ok(), Some(category));
         }
         assert_eq!("Bank".parse::<Category>(), Err(UnknownCategory));
     }

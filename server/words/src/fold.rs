@@ -16,6 +16,14 @@ pub(crate) const GAP: u8 = GAP_SOFT | GAP_HARD;
 pub(crate) const JOINED: u8 = 4;
 /// This letter was a digit, or a sign that is taken for a letter.
 pub(crate) const DIGIT: u8 = 8;
+/// This was a small i, which does not look like an l.
+pub(crate) const SMALL_I: u8 = 16;
+/// This was a small l, which looks like an i among capitals only.
+pub(crate) const SMALL_L: u8 = 32;
+/// This was a capital L, which does not look like an i.
+pub(crate) const CAPITAL_L: u8 = 64;
+/// This was a capital.
+pub(crate) const CAPITAL: u8 = 128;
 
 /// Texts longer than this (4 GiB) are seen up to here: offsets are 32 bits wide.
 const TEXT_BYTES_MAX: usize = u32::MAX as usize;
@@ -68,9 +76,10 @@ pub fn fold(text: &str) -> String {
 /// What an ASCII character folds to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ascii {
-    Letter(u8),
+    /// With flags.
+    Letter(u8, u8),
     /// Two letters that stand for one.
-    Pair(u8, u8),
+    Pair(u8, u8, u8),
     Digit(u8),
     /// A letter if one follows, a separator else.
     Sign(u8),
@@ -86,11 +95,13 @@ const fn ascii_table() -> [Ascii; 128] {
     let mut code = 0;
     while code < 128 {
         table[code as usize] = match code {
-            b'l' | b'L' => Ascii::Letter(b'i'),
-            b'm' | b'M' => Ascii::Pair(b'r', b'n'),
-            b'w' | b'W' => Ascii::Pair(b'v', b'v'),
-            b'a'..=b'z' => Ascii::Letter(code),
-            b'A'..=b'Z' => Ascii::Letter(code + 32),
+            b'i' => Ascii::Letter(b'i', SMALL_I),
+            b'l' => Ascii::Letter(b'i', SMALL_L),
+            b'L' => Ascii::Letter(b'i', CAPITAL_L | CAPITAL),
+            b'm' | b'M' => Ascii::Pair(b'r', b'n', if code == b'M' { CAPITAL } else { 0 }),
+            b'w' | b'W' => Ascii::Pair(b'v', b'v', if code == b'W' { CAPITAL } else { 0 }),
+            b'a'..=b'z' => Ascii::Letter(code, 0),
+            b'A'..=b'Z' => Ascii::Letter(code + 32, CAPITAL),
             b'0'..=b'9' => Ascii::Digit(of_digit(code - b'0') as u8),
             b'@' => Ascii::Sign(b'a'),
             b'$' => Ascii::Sign(b's'),
@@ -167,12 +178,12 @@ impl Folder {
     #[inline]
     fn ascii(&mut self, byte: u8, text: &str, at: usize, len: usize) {
         match ASCII[usize::from(byte)] {
-            Ascii::Letter(letter) => self.simple(letter, 0, at, len),
+            Ascii::Letter(letter, flags) => self.simple(letter, flags, at, len),
             Ascii::Hard => self.gap |= GAP_HARD,
-            Ascii::Pair(first, second) => {
-                self.simple(first, 0, at, len);
+            Ascii::Pair(first, second, flags) => {
+                self.simple(first, flags, at, len);
                 let base = self.base;
-                self.simple(second, JOINED, at, len);
+                self.simple(second, JOINED | flags, at, len);
                 self.base = base;
             }
             Ascii::Digit(letter) => self.simple(letter, DIGIT, at, len),
@@ -213,6 +224,10 @@ impl Folder {
         match table.folding(sign) {
             Folding::Itself => self.letter(sign, 0, 0, at, end),
             Folding::Ignored => {}
+            Folding::Separator { .. } if script::sign(sign).is_some() && is_letter_at(text, end, self.is_within()) => {
+                let letter = script::sign(sign).expect("it is one");
+                self.letter(letter, 0, DIGIT, at, end);
+            }
             Folding::Separator { hard } => self.gap |= if hard { GAP_HARD } else { GAP_SOFT },
             Folding::Marks(marks) => self.mark(marks, end),
             Folding::Units(units) => {
@@ -221,7 +236,8 @@ impl Folder {
                         self.gap |= GAP_SOFT;
                         continue;
                     }
-                    let flags = if unit.joined { JOINED } else { 0 } | if unit.digit { DIGIT } else { 0 };
+                    let flags = [(unit.joined, JOINED), (unit.digit, DIGIT), (unit.capital, CAPITAL)];
+                    let flags = flags.iter().map(|(is, flag)| u8::from(*is) * flag).sum();
                     let letter = match sign {
                         // Small ones among Latin letters look like others than their capitals do.
                         'ν' | 'υ' | 'η' if !is_in_greek_word(text, at, end) => match sign {
@@ -334,14 +350,17 @@ fn is_letter_at(text: &str, at: usize, digits: bool) -> bool {
     let mut between = 0;
     for sign in text[at..].chars() {
         match narrow(sign).map(|byte| ASCII[usize::from(byte)]) {
-            Some(Ascii::Letter(_) | Ascii::Pair(..)) => return true,
+            Some(Ascii::Letter(..) | Ascii::Pair(..)) => return true,
             Some(Ascii::Sign(_)) => return between == 0,
             Some(Ascii::Digit(_)) => return digits,
             Some(Ascii::Between(_)) if digits && between < 2 => between += 1,
             Some(Ascii::Ignored) => {}
             Some(_) => return false,
             None if script::is_ignored(sign) || script::mark(sign).is_some() => {}
-            None => return sign.is_alphabetic() || digits && sign.is_numeric(),
+            None => {
+                let stands_for_one = script::sign(sign).is_some() || script::boxed(sign).is_some();
+                return sign.is_alphabetic() || stands_for_one || digits && sign.is_numeric();
+            }
         }
     }
     false

@@ -18,11 +18,13 @@ pub const ENTRY_BYTES_MAX: usize = 256;
 pub const ENTRIES_MAX: usize = 20_000;
 
 /// A word or a phrase and what it is about. The words of a phrase may stand apart in any way, or not at all.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, minicbor::Encode, minicbor::Decode)]
 pub struct Entry {
     /// Written as an editor would write it: with its accents, without tricks.
+    #[n(0)]
     pub text: String,
     /// What it is about.
+    #[n(1)]
     pub category: Category,
 }
 
@@ -103,7 +105,7 @@ impl Matcher {
         }
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
-            // The dense automaton of 5,000 entries has tens of megabytes and misses every cache.
+            // Of 5,000 entries it has 0.6 MB. The dense one has 17 MB, misses the caches and is slower (examples/speed.rs).
             .kind(Some(AhoCorasickKind::ContiguousNFA))
             // Candidates are everywhere: spaces are gone.
             .prefilter(false)

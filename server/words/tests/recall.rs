@@ -62,6 +62,9 @@ fn try_evasions(matcher: &Matcher, corpus: &Corpus, entries: &[Entry], tally: &m
     for _ in 0..EACH * 2 {
         let entry = &entries[dice.roll(entries.len())];
         let (first, second) = (dice.pick(&ways), dice.pick(&ways));
+        if first.0 == second.0 {
+            continue;
+        }
         let Some(word) = first.1(&entry.text, dice).and_then(|word| second.1(&word, dice)) else { continue };
         let (before, after) = corpus.carrier(dice);
         let text = format!("{before}{word}{after}");

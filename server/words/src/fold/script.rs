@@ -73,6 +73,19 @@ pub(crate) fn boxed(sign: char) -> Option<char> {
     char::from_u32(u32::from('a') + code - first)
 }
 
+/// Signs that are written for letters: the letter, if one stands beside them.
+pub(crate) const fn sign(sign: char) -> Option<char> {
+    match sign {
+        '¢' | '©' => Some('c'),
+        '€' => Some('e'),
+        '£' => Some('i'),
+        '®' => Some('r'),
+        '§' => Some('s'),
+        '¥' => Some('y'),
+        _ => None,
+    }
+}
+
 /// Characters that show nothing (Default_Ignorable_Code_Point), other controls, and those that only draw a word out.
 pub(crate) fn is_ignored(sign: char) -> bool {
     matches!(sign as u32,
@@ -238,10 +251,11 @@ pub(crate) fn own(letter: char) -> Option<(&'static str, u16)> {
         'ν' => plain("n"),
         'ο' => plain("o"),
         'ρ' => plain("p"),
-        'σ' | 'ς' => plain("σ"),
+        'σ' | 'ς' => plain("o"),
         'τ' => plain("t"),
         'υ' => plain("y"),
         'χ' => plain("x"),
+        'ω' => plain("w"),
         // Arabic: forms of alef, yeh, heh and kaf, those of Persian and Urdu among them.
         'ٱ' | 'ٲ' | 'ٳ' => plain("ا"),
         'ى' | 'ی' | 'ې' | 'ے' | 'ۍ' | 'ێ' => plain("ي"),

@@ -1,4 +1,4 @@
-//! What each character folds to: worked out once, from Unicode's data and [`script`](super::script).
+//! What each character folds to: worked out once, from Unicode's data and [`script`].
 
 use std::sync::LazyLock;
 
@@ -39,10 +39,12 @@ pub(crate) struct Unit {
     pub digit: bool,
     /// It is part of the letter before, and no letter by itself.
     pub joined: bool,
+    /// It was a capital.
+    pub capital: bool,
 }
 
 impl Unit {
-    const SEPARATOR: Self = Self { letter: ' ', marks: 0, digit: false, joined: false };
+    const SEPARATOR: Self = Self { letter: ' ', marks: 0, digit: false, joined: false, capital: false };
 }
 
 /// Two stages: a page for every 256 code points, equal pages shared; a word of each page says what a character folds to.
@@ -87,30 +89,23 @@ impl Table {
 
     fn word(&mut self, sign: char, units: &mut Vec<Unit>) -> u32 {
         units.clear();
-        let mut leading = 0;
-        let mut alone = None;
         if script::is_ignored(sign) {
             return IGNORED;
         }
+        // Marks with nothing to stand on: those of the letter before.
+        let mut leading = None;
         decompose_compatible(script::boxed(sign).unwrap_or(sign), |part| {
-            if script::is_ignored(part) {
-            } else if let Some(bits) = script::mark(part) {
-                match units.last_mut() {
-                    Some(unit) => unit.marks |= bits,
-                    None => {
-                        leading |= bits;
-                        alone = Some(());
-                    }
-                }
-            } else {
-                unit_of(part, units);
+            match (script::mark(part), units.last_mut()) {
+                _ if script::is_ignored(part) => {}
+                (Some(marks), Some(unit)) => unit.marks |= marks,
+                (Some(marks), None) => leading = Some(leading.unwrap_or(0) | marks),
+                (None, _) => unit_of(part, units),
             }
         });
         match units.as_slice() {
-            [] if alone.is_some() => MARKS | leading_word(leading),
-            [] => IGNORED,
+            [] => leading.map_or(IGNORED, |marks| MARKS | u32::from(marks) << 8),
             [Unit { letter: ' ', .. }] => SEPARATOR | u32::from(script::is_hard(sign)) << 8,
-            [Unit { letter, marks: 0, digit: false, joined: false }] if *letter == sign => ITSELF,
+            [Unit { letter, marks: 0, digit: false, joined: false, capital: false }] if *letter == sign => ITSELF,
             _ => {
                 let (at, count) = (self.units.len() as u32, units.len() as u32);
                 assert!(count < 32 && at < 1 << 19, "a word holds the place and number of its units");
@@ -144,10 +139,6 @@ impl Table {
     }
 }
 
-const fn leading_word(marks: u16) -> u32 {
-    (marks as u32) << 8
-}
-
 /// Whether words are made of it.
 fn is_word(sign: char) -> bool {
     // Modifier letters that are left after decomposition look like apostrophes and primes.
@@ -157,14 +148,14 @@ fn is_word(sign: char) -> bool {
 /// Adds what a character that is decomposed folds to.
 fn unit_of(part: char, units: &mut Vec<Unit>) {
     if let Some(value) = script::digit(part) {
-        units.push(Unit { letter: of_digit(value), marks: 0, digit: true, joined: false });
+        units.push(Unit { letter: of_digit(value), marks: 0, digit: true, joined: false, capital: false });
         return;
     }
     if !is_word(part) {
         units.push(Unit::SEPARATOR);
         return;
     }
-    let mut letters = String::new();
+    let (mut letters, capital) = (String::new(), part.is_uppercase());
     for lower in part.to_lowercase() {
         // A capital may have a small letter that is decomposed: the Turkish dotted I.
         if let Some(bits) = script::mark(lower) {
@@ -176,7 +167,7 @@ fn unit_of(part: char, units: &mut Vec<Unit>) {
         let sign = is_combining_mark(lower) || matches!(lower as u32, 0x1160..=0x11FF);
         for (index, letter) in letters.chars().enumerate() {
             let marks = if index == 0 { marks } else { 0 };
-            units.push(Unit { letter, marks, digit: false, joined: sign || index > 0 });
+            units.push(Unit { letter, marks, digit: false, joined: sign || index > 0, capital });
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where words begin and end in folded text.
 
-use crate::fold::{DIGIT, Folder, GAP, Group, JOINED, TEH_MARBUTA, char_at, char_before};
+use crate::fold::{CAPITAL, DIGIT, Folder, GAP, Group, JOINED, TEH_MARBUTA, char_at, char_before};
 
 /// What Arabic writes at the beginning of a word: "and", "so", "with", "like", "for", "the".
 const ARABIC_PREFIXES: &[&str] = &[
@@ -65,8 +65,10 @@ fn is_change(folder: &Folder, at: usize, letter: char, flags: u8) -> bool {
     let Some(before) = char_before(&folder.text, at) else { return true };
     let (group, group_before) = (Group::of(letter), Group::of(before));
     let digits = (flags & DIGIT, folder.places[at - 1].flags & DIGIT);
+    // A capital after a small letter begins a word in the names of files.
+    let hump = flags & CAPITAL != 0 && folder.places[at - 1].flags & CAPITAL == 0;
     // The digits of all scripts are Latin letters by now.
-    group == Group::Unspaced || group_before == Group::Unspaced || digits.0 != digits.1 || group != group_before
+    hump || group == Group::Unspaced || group_before == Group::Unspaced || digits.0 != digits.1 || group != group_before
 }
 
 /// What stands before, from the beginning of the word; empty if that is too far.

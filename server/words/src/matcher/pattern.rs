@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use super::border;
 use crate::category::Category;
-use crate::fold::{DIGIT, Folder, GAP, GAP_HARD, Group, JOINED, Place, STROKE, TONES, VIETNAMESE};
+use crate::fold::{
+    CAPITAL, CAPITAL_L, DIGIT, Folder, GAP, GAP_HARD, Group, JOINED, Place, SMALL_I, SMALL_L, STROKE, TONES, VIETNAMESE,
+};
 
 /// Words of this many letters may be broken by something other than white space.
 const SOFT_LETTERS_MIN: usize = 5;
@@ -13,6 +15,8 @@ const PAIRS_LETTERS_MIN: usize = 6;
 /// Words of this many letters may be spelled out: shorter ones are too often the small words of another language.
 const SPELLED_LETTERS_MIN: usize = 3;
 
+/// Entries up to this length are told from words that fold alike and do not look alike: cult and CUIT.
+const CLOSE_LETTERS_MAX: usize = 6;
 /// Entries up to this length are told from Vietnamese syllables by the accents of these.
 const BARE_LETTERS_MAX: usize = 8;
 
@@ -36,6 +40,18 @@ struct Letter {
     marks: u16,
     /// A word of the phrase begins with it.
     begins: bool,
+    /// It is the second half of one: n of m, which r and n look like. Nobody takes one letter for two.
+    joined: bool,
+    /// It is an l, not an i.
+    ell: bool,
+}
+
+impl Letter {
+    /// Whether what folds to the same looks the same too. `capitals`: there are some in the word.
+    const fn looks_like(&self, flags: u8, capitals: bool) -> bool {
+        let unlike = if self.ell { SMALL_I } else { CAPITAL_L | if capitals { 0 } else { SMALL_L } };
+        (self.joined || flags & JOINED == 0) && flags & unlike == 0
+    }
 }
 
 impl Pattern {
@@ -45,7 +61,8 @@ impl Pattern {
         for (at, _) in folder.text.char_indices() {
             let place = &folder.places[at];
             let begins = at == 0 || place.flags & GAP != 0;
-            pattern.letters.push(Letter { marks: place.marks, begins });
+            let (joined, ell) = (place.flags & JOINED != 0, place.flags & (SMALL_L | CAPITAL_L) != 0);
+            pattern.letters.push(Letter { marks: place.marks, begins, joined, ell });
             pattern.digits += usize::from(place.flags & DIGIT != 0);
             pattern.words += usize::from(begins);
             pattern.vietnamese |= is_vietnamese(place.marks);
@@ -62,12 +79,15 @@ impl Pattern {
             return false;
         }
         let bounded = border::is_apart(folder, range.start) && border::is_apart(folder, range.end);
+        let close = self.letters.len() <= CLOSE_LETTERS_MAX;
+        let capitals = close && folder.places[range.clone()].iter().any(|place| place.flags & CAPITAL != 0);
         let (mut digits, mut count) = (0, 0);
         let mut word = Word::default();
         for ((at, sign), letter) in folder.text[range.clone()].char_indices().zip(&self.letters) {
             let place = &folder.places[range.start + at];
             let group = Group::of(sign);
-            if !self.marks_agree(place.marks, letter.marks, group) {
+            if !self.marks_agree(place.marks, letter.marks, group) || close && !letter.looks_like(place.flags, capitals)
+            {
                 return false;
             }
             digits += usize::from(place.flags & DIGIT != 0);
@@ -97,7 +117,7 @@ impl Pattern {
 
     /// Digits are taken for letters, but a number is not a word: some letters of it must be letters.
     fn digits_agree(&self, digits: usize, count: usize) -> bool {
-        let needed = if count >= SOFT_LETTERS_MIN { 2 } else { count.div_ceil(2) };
+        let needed = if count >= SOFT_LETTERS_MIN { 2 } else { count.saturating_sub(1) };
         digits >= self.digits && count.saturating_sub(digits) >= needed.min(count.saturating_sub(self.digits))
     }
 }
