@@ -209,7 +209,7 @@ impl Store {
             ColumnFamilyDescriptor::new(family.name(), options)
         });
         let db = DB::open_cf_descriptors(&options, &path, families).map_err(engine)?;
-        let outside = Outside::open(&folder.join("revocations.log"))?;
+        let outside = Outside::open(&folder.join("revocations.log"), Arc::clone(&keychain))?;
         let hub = keychain.hub();
         let store = Self {
             db,
