@@ -383,9 +383,8 @@ impl Keychain {
             self.put_secret(name, &secret)?;
             return Ok(Some(Zeroizing::new(secret)));
         }
-        let mut plain = Zeroizing::new(Vec::new());
-        let opened = record::open(&self.place(name), &self.root.secrets_key(self.hub), &bytes, &mut plain);
-        let secret = opened.ok().and_then(|()| <[u8; 32]>::try_from(&plain[..]).ok());
+        let plain = self.open_beside(SECRETS, name.as_bytes(), &bytes);
+        let secret = plain.and_then(|plain| <[u8; 32]>::try_from(&plain[..]).ok());
         secret.map(|secret| Some(Zeroizing::new(secret))).ok_or(KeyError::SecretDamaged(path))
     }
 
@@ -404,15 +403,25 @@ impl Keychain {
 
     fn put_secret(&self, name: &str, secret: &[u8; 32]) -> Result<(), KeyError> {
         let path = self.folder.join(name);
-        let mut sealed = Vec::new();
-        record::begin(&mut sealed);
-        sealed.extend_from_slice(secret);
-        record::seal(&self.place(name), &self.root.secrets_key(self.hub), &entropy::fresh(), &mut sealed);
+        let sealed = self.seal_beside(SECRETS, name.as_bytes(), secret);
         private::write(&path, &sealed).map_err(KeyError::io(&path))
     }
 
-    const fn place<'a>(&self, name: &'a str) -> Place<'a> {
-        Place { hub: self.hub, family: SECRETS, key: name.as_bytes(), kind: 0 }
+    /// Seals something that lies beside the store under the root key itself: it outlives data keys.
+    pub(crate) fn seal_beside(&self, family: &str, key: &[u8], plain: &[u8]) -> Vec<u8> {
+        let mut sealed = Vec::new();
+        record::begin(&mut sealed);
+        sealed.extend_from_slice(plain);
+        let place = Place { hub: self.hub, family, key, kind: 0 };
+        record::seal(&place, &self.root.secrets_key(self.hub), &entropy::fresh(), &mut sealed);
+        sealed
+    }
+
+    /// And opens it; none if it is not what was sealed for this place.
+    pub(crate) fn open_beside(&self, family: &str, key: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let mut plain = Zeroizing::new(Vec::new());
+        let place = Place { hub: self.hub, family, key, kind: 0 };
+        record::open(&place, &self.root.secrets_key(self.hub), sealed, &mut plain).ok().map(|()| plain)
     }
 
     /// Opens a sealed row.

@@ -216,7 +216,12 @@ impl Store {
             ColumnFamilyDescriptor::new(family.name(), options)
         });
         let db = DB::open_cf_descriptors(&options, &path, families).map_err(engine)?;
-        let outside = Outside::open(&folder.join("revocations.log"))?;
+        // First: with another hub's keys nothing below could be read, and would be called damaged.
+        let meta = db.cf_handle(Family::Meta.name()).and_then(|meta| db.get_cf(meta, Meta::Hub.key()).transpose());
+        if meta.transpose().map_err(engine)?.is_some_and(|stored| !stored.ends_with(&keychain.hub().0)) {
+            return Err(StoreError::OtherHub(path));
+        }
+        let outside = Outside::open(&folder.join("revocations.log"), Arc::clone(&keychain))?;
         let hub = keychain.hub();
         let store = Self {
             db,
@@ -263,7 +268,7 @@ impl Store {
         let place = Place { family: Family::Meta, key: Meta::Hub.key() };
         let hub = self.meta(Meta::Hub)?.and_then(|bytes| <[u8; 16]>::try_from(&bytes[..]).ok());
         if HubId(hub.ok_or_else(|| StoreError::corrupt(place, "no hub id"))?) != self.hub {
-            return Err(StoreError::OtherHub(self.path.clone()));
+            return Err(StoreError::corrupt(place, "no hub id of its own"));
         }
         let epochs = self.reader().epochs()?;
         *self.epochs.write().unwrap_or_else(PoisonError::into_inner) = epochs;
