@@ -1,5 +1,8 @@
 //! A hub with one conversation, one writer and n other sessions, and a driver that costs nothing.
 
+use std::collections::BTreeMap;
+
+use lockstep_core::audit::AuditHead;
 use lockstep_core::effect::Effect;
 use lockstep_core::hub::{Boot, Hub, HubConfig};
 use lockstep_core::input::{Input, Now, SessionId};
@@ -61,6 +64,8 @@ impl HubStage {
             members: [(MemberId(1), Member { id: MemberId(1), name: "Owner".into(), role: Role::Owner })].into(),
             devices: devices.map(|device| (device.id(), device)).collect(),
             policy: Policy::default(),
+            seen: BTreeMap::new(),
+            audit: AuditHead::default(),
             restored: false,
             outside: Vec::new(),
             entropy: [5; 32],

@@ -1,5 +1,6 @@
 //! The command line. Every verb that prints data knows `--json`; exit codes are in [`exit`].
 
+mod audit;
 mod client;
 mod demo;
 mod doctor;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::admin::RoleName;
+use crate::admin::{PolicyChange, RoleName};
 use crate::config::{Config, ConfigProblems};
 use exit::Exit;
 
@@ -74,6 +75,11 @@ enum Verb {
     /// Conversations
     #[command(subcommand)]
     Conversation(ConversationVerb),
+    /// The team's choices
+    #[command(subcommand)]
+    Policy(PolicyVerb),
+    /// Who did what, and who was refused what
+    Audit(audit::Audit),
     /// The hub's certificate
     #[command(subcommand)]
     Certificate(CertificateVerb),
@@ -118,7 +124,7 @@ enum MemberVerb {
         /// The new role
         role: RoleName,
     },
-    /// Remove a member and revoke their devices
+    /// Remove a member and revoke their devices; name and number stay with what they wrote
     Remove {
         /// Staff number
         member: u32,
@@ -165,6 +171,14 @@ enum ConversationVerb {
         /// Staff number
         member: u32,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum PolicyVerb {
+    /// Show them
+    Show,
+    /// Change some of them; the others stay
+    Set(PolicyChange),
 }
 
 #[derive(Debug, Subcommand)]
@@ -234,6 +248,8 @@ fn dispatch(cli: Cli) -> Result<(), exit::Failed> {
         Verb::Pair { member, no_qr } => manage::run(&options, manage::Task::Pair { member, qr: !no_qr }),
         Verb::Device(verb) => manage::run(&options, verb.into()),
         Verb::Conversation(verb) => manage::run(&options, verb.into()),
+        Verb::Policy(verb) => manage::run(&options, verb.into()),
+        Verb::Audit(audit) => audit::run(&options, &audit),
         Verb::Certificate(CertificateVerb::Reload) => manage::run(&options, manage::Task::ReloadCertificate),
     }
 }

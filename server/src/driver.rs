@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use lockstep_core::audit::Deed;
 use lockstep_core::effect::{CloseReason, Effect, ImportPlan, Report, Ticket};
 use lockstep_core::hub::{Boot, Hub};
 use lockstep_core::input::{ImportSegment, Input, SessionId};
@@ -50,6 +51,7 @@ enum Event {
     ImportAsked(ConversationId, Vec<KeyId>, oneshot::Sender<Planned>),
     ImportBuilt(Box<ImportSegment>, oneshot::Sender<Outcome>),
     ImportUndone(ConversationId, ImportId, oneshot::Sender<Outcome>),
+    Acted(Deed, oneshot::Sender<Outcome>),
     Look(oneshot::Sender<Condition>),
 }
 
@@ -154,6 +156,16 @@ impl HubHandle {
     pub async fn import_undone(&self, conversation: ConversationId, import: ImportId) -> Result<Outcome, Stopping> {
         let (answer, outcome) = oneshot::channel();
         self.inbox.send(Event::ImportUndone(conversation, import, answer)).map_err(|_| Stopping)?;
+        outcome.await.map_err(|_| Stopping)
+    }
+
+    /// Writes into the audit log what was done, or is about to be, on the hub's machine; waits until that is durable.
+    ///
+    /// # Errors
+    /// If the hub has ended.
+    pub async fn acted(&self, deed: Deed) -> Result<Outcome, Stopping> {
+        let (answer, outcome) = oneshot::channel();
+        self.inbox.send(Event::Acted(deed, answer)).map_err(|_| Stopping)?;
         outcome.await.map_err(|_| Stopping)
     }
 
@@ -341,6 +353,7 @@ impl Driver {
             Event::ImportUndone(conversation, import, answer) => {
                 Input::UndoAsked { request: self.asked(answer), conversation, import }
             }
+            Event::Acted(deed, answer) => Input::Acted { request: self.asked(answer), deed },
             Event::Look(answer) => {
                 let condition = Condition {
                     head: self.hub.committed(),

@@ -107,7 +107,7 @@ impl Server {
         }
         let boot = Boot {
             hub: store.hub(),
-            key,
+            key: key.clone(),
             pinned: certificate.pinned(),
             epochs: stored.epochs,
             head: stored.head.lsn,
@@ -117,6 +117,8 @@ impl Server {
             members: stored.members,
             devices: stored.devices,
             policy: stored.policy,
+            seen: stored.seen,
+            audit: stored.audit,
             restored: false,
             outside: store.outside()?,
             entropy: entropy::fresh(),
@@ -146,6 +148,7 @@ impl Server {
         };
         let admin = Admin::bind(
             identity.clone(),
+            key,
             hub.clone(),
             Arc::clone(&store),
             Arc::clone(&certificate),

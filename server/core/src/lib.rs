@@ -14,6 +14,7 @@
 //! devices' sockets. Whoever asks who may see what asks one function, in `access`.
 
 mod access;
+pub mod audit;
 mod catchup;
 mod commands;
 mod compaction;
@@ -32,5 +33,6 @@ pub mod query;
 mod readmission;
 mod replies;
 pub mod row;
+mod seen;
 mod session;
 mod work;

@@ -51,6 +51,18 @@ pub enum HubBug {
     StampBelieved,
     /// After an import was taken back its keys still count as known.
     UndoneStaysKnown,
+    /// Some directory changes have no row in the audit log.
+    AuditForgotten,
+    /// A push is judged by the durable directory alone: a loss that is sequenced before it does not count yet.
+    PushJudgedByDurable,
+    /// A document that was read for a device is sent whatever happened meanwhile.
+    FetchAnsweredAfterLoss,
+    /// A lease is told to everyone who is connected.
+    LeaseToldToAll,
+    /// A device's row is not looked up again when its proof has taken time.
+    DeviceNotLookedUpAgain,
+    /// The connections of a revoked device stay open.
+    RevokedSessionKept,
 }
 
 impl HubBug {
@@ -79,6 +91,12 @@ impl HubBug {
         Self::CapIgnored,
         Self::StampBelieved,
         Self::UndoneStaysKnown,
+        Self::AuditForgotten,
+        Self::PushJudgedByDurable,
+        Self::FetchAnsweredAfterLoss,
+        Self::LeaseToldToAll,
+        Self::DeviceNotLookedUpAgain,
+        Self::RevokedSessionKept,
     ];
 }
 

@@ -8,12 +8,13 @@
 //! | `meta` | name, ASCII | see [`Meta`] |
 //! | `log` | LSN (8) | time (8) ‖ log chain (32) ‖ flags (1) ‖ document (21) or conversation (16) or nothing ‖ entry |
 //! | `tails` | document (21) ‖ LSN (8) | nothing: finds a document's entries in `log` |
-//! | `directory` | 0 ‖ member (4), 1 ‖ device (16), 2 (policy) | CBOR of the member, device or policy |
+//! | `directory` | 0 ‖ member (4), 1 ‖ device (16), 2 (policy), 3 ‖ device (16) | CBOR of the member, device or policy; when the device was last seen |
 //! | `conversations` | conversation (16) | CBOR of `ConversationRow` |
 //! | `documents` | document (21) | CBOR of `DocumentRow` |
 //! | `chains` | document (21) ‖ actor (16) | CBOR of `ChainRow` |
 //! | `keys` | conversation (16) ‖ key (16) | what the log does not say of the fact there, see `index.rs`; or CBOR of `IndexRow` |
 //! | `snapshots` | document (21) | CBOR of `upto`, saved document, table by columns; compressed |
+//! | `audit` | sequence (8) | chain (32) ‖ CBOR of `AuditRow` |
 //!
 //! A document is conversation (16) ‖ kind (1) ‖ number (4).
 
@@ -23,8 +24,8 @@ use lockstep_protocol::id::{ActorId, ConversationId, DeviceId, DocumentId, Docum
 /// The format that this program writes. It opens this and every older one, and refuses a newer one.
 ///
 /// 1: snapshots with their tables by rows. 2: by columns; those by rows are still read. 3: rows of `keys` without what
-/// the log says; whole ones are still read.
-pub const FORMAT_VERSION: u32 = 3;
+/// the log says; whole ones are still read. 4: the audit log, former members, when devices were seen.
+pub const FORMAT_VERSION: u32 = 4;
 
 /// A column family.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -47,11 +48,13 @@ pub enum Family {
     Keys,
     /// Compacted documents.
     Snapshots,
+    /// The audit log.
+    Audit,
 }
 
 impl Family {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Meta,
         Self::Log,
         Self::Tails,
@@ -61,6 +64,7 @@ impl Family {
         Self::Chains,
         Self::Keys,
         Self::Snapshots,
+        Self::Audit,
     ];
 
     /// Its name in the store.
@@ -76,6 +80,7 @@ impl Family {
             Self::Chains => "chains",
             Self::Keys => "keys",
             Self::Snapshots => "snapshots",
+            Self::Audit => "audit",
         }
     }
 }
@@ -91,6 +96,8 @@ pub enum Meta {
     Head,
     /// LSN (8) ‖ log chain (32): the retention floor.
     Floor,
+    /// Sequence (8) ‖ time (8) ‖ chain (32): the end of the audit log. None before its first row.
+    Audit,
 }
 
 impl Meta {
@@ -102,6 +109,7 @@ impl Meta {
             Self::Hub => b"hub",
             Self::Head => b"head",
             Self::Floor => b"floor",
+            Self::Audit => b"audit",
         }
     }
 
@@ -118,6 +126,7 @@ pub const EPOCH_PREFIX: &[u8] = b"epoch/";
 const MEMBER: u8 = 0;
 const DEVICE: u8 = 1;
 const POLICY: u8 = 2;
+const SEEN: u8 = 3;
 
 /// A row of the family `directory`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -128,6 +137,8 @@ pub enum DirectoryKey {
     Device(DeviceId),
     /// The policy.
     Policy,
+    /// When a device was last seen.
+    Seen(DeviceId),
 }
 
 impl DirectoryKey {
@@ -138,6 +149,7 @@ impl DirectoryKey {
             Self::Member(id) => [&[MEMBER][..], &id.0.to_be_bytes()].concat(),
             Self::Device(id) => [&[DEVICE][..], &id.0].concat(),
             Self::Policy => vec![POLICY],
+            Self::Seen(id) => [&[SEEN][..], &id.0].concat(),
         }
     }
 
@@ -149,6 +161,7 @@ impl DirectoryKey {
             MEMBER => Some(Self::Member(MemberId(u32::from_be_bytes(rest.try_into().ok()?)))),
             DEVICE => Some(Self::Device(DeviceId(rest.try_into().ok()?))),
             POLICY if rest.is_empty() => Some(Self::Policy),
+            SEEN => Some(Self::Seen(DeviceId(rest.try_into().ok()?))),
             _ => None,
         }
     }
@@ -247,9 +260,12 @@ mod tests {
             assert_eq!(lsn_of(&tail(id, Lsn(258))), Some(Lsn(258)));
         }
         assert!(tail(documents[0], Lsn(255)) < tail(documents[0], Lsn(256)));
-        for key in
-            [DirectoryKey::Member(MemberId(70_000)), DirectoryKey::Device(DeviceId([3; 16])), DirectoryKey::Policy]
-        {
+        for key in [
+            DirectoryKey::Member(MemberId(70_000)),
+            DirectoryKey::Device(DeviceId([3; 16])),
+            DirectoryKey::Policy,
+            DirectoryKey::Seen(DeviceId([3; 16])),
+        ] {
             assert_eq!(DirectoryKey::from_bytes(&key.to_bytes()), Some(key));
         }
         assert_eq!(DirectoryKey::from_bytes(&[MEMBER, 1]), None);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lockstep_core::audit::AuditHead;
 use lockstep_core::query::{Answer, Query, StoredEntry};
 use lockstep_core::row::{ChainRow, ConversationRow, DocumentRow, DocumentState, SnapshotRow};
 use lockstep_protocol::directory::{Device, Member, Policy};
@@ -11,6 +12,7 @@ use lockstep_protocol::id::{ActorId, ConversationId, DeviceId, DocumentId, Docum
 use minicbor::Decode;
 use rocksdb::{DB, Direction, IteratorMode, ReadOptions, SnapshotWithThreadMode};
 
+use super::audit;
 use super::index::{self, Index};
 use super::keys::{self, DirectoryKey, Family, Meta};
 use super::record::{self, Floor, Head, LogRecord};
@@ -32,6 +34,10 @@ pub struct Stored {
     pub devices: BTreeMap<DeviceId, Device>,
     /// Policy.
     pub policy: Policy,
+    /// When devices were last seen, milliseconds since 1970.
+    pub seen: BTreeMap<DeviceId, u64>,
+    /// The end of the audit log.
+    pub audit: AuditHead,
 }
 
 /// The committed state at one moment.
@@ -45,18 +51,20 @@ impl<'a> Reader<'a> {
         Self { store, snapshot: store.db.snapshot() }
     }
 
-    /// What a hub starts from. Also proves that the log ends where the store says that it does.
+    /// What a hub starts from. Also proves that the log and the audit log end where the store says that they do.
     ///
     /// # Errors
     /// `Corrupt`, `Engine`.
     pub fn stored(&self) -> Result<Stored, StoreError> {
         let (mut members, mut devices, mut policy) = (BTreeMap::new(), BTreeMap::new(), Policy::default());
+        let mut seen = BTreeMap::new();
         self.scan(Family::Directory, &[], |key, value| {
             let place = Place { family: Family::Directory, key };
             match DirectoryKey::from_bytes(key).ok_or_else(|| StoreError::corrupt(place, "no directory key"))? {
                 DirectoryKey::Member(id) => drop(members.insert(id, decode(place, value)?)),
                 DirectoryKey::Device(id) => drop(devices.insert(id, decode(place, value)?)),
                 DirectoryKey::Policy => policy = decode(place, value)?,
+                DirectoryKey::Seen(id) => drop(seen.insert(id, decode(place, value)?)),
             }
             Ok(true)
         })?;
@@ -69,7 +77,8 @@ impl<'a> Reader<'a> {
                 return Err(StoreError::corrupt(place, "the log does not end where it should"));
             }
         }
-        Ok(Stored { head, floor, epochs, members, devices, policy })
+        let audit = self.audit_end()?;
+        Ok(Stored { head, floor, epochs, members, devices, policy, seen, audit })
     }
 
     /// Answers one of the core's questions.
@@ -189,12 +198,21 @@ impl<'a> Reader<'a> {
                     Some(DirectoryKey::Member(_)) => drop(decode::<Member>(place, value)?),
                     Some(DirectoryKey::Device(_)) => drop(decode::<Device>(place, value)?),
                     Some(DirectoryKey::Policy) => drop(decode::<Policy>(place, value)?),
+                    Some(DirectoryKey::Seen(_)) => drop(decode::<u64>(place, value)?),
                     None => return Err(StoreError::corrupt(place, "no directory key")),
                 },
                 Family::Conversations => drop(decode::<ConversationRow>(place, value)?),
                 Family::Documents => drop(decode::<DocumentRow>(place, value)?),
                 Family::Chains => drop(decode::<ChainRow>(place, value)?),
                 Family::Keys => drop(index.complete(key, value)?),
+                Family::Audit => {
+                    let sequence = keys::lsn_of(key).filter(|lsn| expected.is_none_or(|expected| *lsn == expected));
+                    let sequence =
+                        sequence.ok_or_else(|| StoreError::corrupt(place, "the row before it is missing"))?;
+                    audit::decode(sequence.0, value)
+                        .ok_or_else(|| StoreError::corrupt(place, "no row of the audit log"))?;
+                    expected = Some(sequence.next());
+                }
                 Family::Snapshots => {
                     record::decode_snapshot(value).ok_or_else(|| StoreError::corrupt(place, "no snapshot"))?;
                 }
@@ -402,7 +420,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Calls `each` with every row from a key on, until it answers false.
-    fn scan(
+    pub(super) fn scan(
         &self,
         family: Family,
         from: &[u8],

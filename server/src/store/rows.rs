@@ -5,8 +5,9 @@ use lockstep_protocol::codec;
 use rocksdb::{ColumnFamily, WriteBatch};
 
 use super::Store;
+use super::audit;
 use super::index;
-use super::keys::{self, DirectoryKey, Family};
+use super::keys::{self, DirectoryKey, Family, Meta};
 use super::record;
 use super::seal::{self, Place};
 
@@ -45,6 +46,11 @@ impl<'a> Rows<'a> {
             Write::Head { .. } | Write::Epoch { .. } | Write::Floor(_) | Write::DocumentGone(_) => {}
             Write::Member(id, member) => self.put_directory(DirectoryKey::Member(*id), member.as_ref()),
             Write::Device(id, device) => self.put_directory(DirectoryKey::Device(*id), device.as_ref()),
+            Write::Seen(id, at_ms) => self.put_directory(DirectoryKey::Seen(*id), at_ms.as_ref()),
+            Write::Audit(entry) => {
+                self.put(Family::Audit, &entry.sequence.to_be_bytes(), |bytes| audit::encode(entry, bytes));
+            }
+            Write::AuditHead(head) => self.put_meta(Meta::Audit.key(), &audit::encode_head(head)),
             Write::Policy(policy) => self.put_directory(DirectoryKey::Policy, Some(policy)),
             Write::Conversation(row) => self.put_value(Family::Conversations, &row.conversation.id.0, &**row),
             Write::Document(id, row) => self.put_value(Family::Documents, &keys::document(*id), row),

@@ -1,5 +1,6 @@
 //! The checkers: what must hold while a seed runs and after it.
 
+mod audit;
 mod bounds;
 mod import;
 pub mod lock;
@@ -11,6 +12,7 @@ pub mod visibility;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use lockstep_core::audit::AuditHead;
 use lockstep_core::effect::{Batch, Ticket};
 use lockstep_core::row::Write;
 use lockstep_protocol::entry::{Entry, HubKey};
@@ -85,6 +87,8 @@ pub struct Checker {
     pub late_ops_max: u32,
     /// What documents are made of.
     pub worker: Worker,
+    /// Where the audit log ends, as it is durable.
+    pub audit: AuditHead,
 }
 
 impl Checker {
@@ -109,6 +113,7 @@ impl Checker {
             returns: 0,
             late_ops_max,
             worker: Worker::Facts,
+            audit: AuditHead::default(),
         }
     }
 
@@ -146,7 +151,7 @@ impl Checker {
             self.entry(logged, true_ms, wall_ms)?;
             self.check_import(logged, &batch.writes, wall_ms)?;
         }
-        Ok(())
+        self.check_audit(batch)
     }
 
     /// The hub's process ended; what was not durable is gone.
@@ -156,8 +161,9 @@ impl Checker {
     }
 
     /// The disk now holds an older state.
-    pub fn disk_replaced(&mut self, model: LogModel) {
+    pub fn disk_replaced(&mut self, model: LogModel, audit: AuditHead) {
         self.returns += 1;
+        self.audit = audit;
         self.acknowledged.forget_after(model.head());
         self.model = model;
     }
@@ -189,6 +195,7 @@ impl Checker {
             self.leases.told(*conversation, *holder, true_ms + u64::from(*for_ms));
         }
         self.check_durable(frame)?;
+        self.check_known(device, frame)?;
         self.check_visible(member, frame)
     }
 

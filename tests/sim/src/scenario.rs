@@ -70,8 +70,21 @@ pub enum Act {
     Open,
     /// Revoke a device.
     RevokeDevice,
-    /// Remove a member.
-    RemoveMember,
+}
+
+/// A right that a device's member loses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Loss {
+    /// They are unassigned from a conversation that the device shows.
+    Conversation,
+    /// They read on and write no more.
+    Pen,
+    /// They see only what is assigned to them.
+    Overview,
+    /// The device is revoked.
+    Device,
+    /// The member leaves.
+    Place,
 }
 
 /// What happens at a moment.
@@ -91,6 +104,15 @@ pub enum What {
         /// Which device.
         device: usize,
         /// Chooses what.
+        pick: u64,
+    },
+    /// The first owner takes something from a device's member.
+    Lose {
+        /// Which device.
+        device: usize,
+        /// What.
+        loss: Loss,
+        /// Chooses the conversation, as acts do.
         pick: u64,
     },
     /// The hub's process dies.
@@ -242,6 +264,7 @@ impl Scenario {
             collision: if rng.chance(200) { CollisionPolicy::Flag } else { CollisionPolicy::Hold },
             agents_see_unassigned: rng.chance(400),
             services_lock: rng.chance(100),
+            devices_max: None,
         };
         let duration_ms = rng.skewed(40_000, 500_000);
         let worker = if automerge || seed % 16 == 15 { Worker::Automerge } else { Worker::Facts };
@@ -284,6 +307,7 @@ impl Scenario {
             }
         }
         self.draw_imports();
+        self.draw_losses();
         self.steps.sort_by_key(|step| step.at_ms);
     }
 
@@ -315,6 +339,59 @@ impl Scenario {
         }
     }
 
+    /// Rights are taken while pushes, fetches, leases and handshakes of those who lose them are under way. Drawn from a
+    /// stream of their own, and only in some seeds.
+    fn draw_losses(&mut self) {
+        let rng = &mut Rng::new(self.seed, 5);
+        if !rng.chance(500) {
+            return;
+        }
+        for _ in 0..rng.between(1, 5) {
+            let device = rng.index(self.devices.len());
+            // The first member stays: somebody must take and give.
+            if self.devices[device].hostile || self.devices[device].member == 0 {
+                continue;
+            }
+            let (at_ms, topic) = (rng.below(self.duration_ms), rng.any() & 0xffff_ffff);
+            let around = |rng: &mut Rng, ms: u64| (at_ms + rng.below(2 * ms)).saturating_sub(ms);
+            let role = self.members[self.devices[device].member];
+            for _ in 0..rng.between(4, 14) {
+                let act = match role {
+                    Role::Service => rng.weighted(&[(4, Act::Incoming), (2, Act::Reply), (2, Act::Fetch)]),
+                    _ => rng.weighted(&[
+                        (4, Act::Note),
+                        (3, Act::Reply),
+                        (4, Act::Fetch),
+                        (4, Act::Type),
+                        (1, Act::Mark),
+                    ]),
+                };
+                let what = What::Act { device, act, pick: topic | rng.any() << 32 };
+                self.steps.push(Step { at_ms: around(rng, 400), what });
+            }
+            let loss = rng.weighted(&[
+                (5, Loss::Conversation),
+                (2, Loss::Pen),
+                (2, Loss::Overview),
+                (3, Loss::Device),
+                (2, Loss::Place),
+            ]);
+            // A device whose line breaks is back with a Hello at some moment around the loss.
+            if matches!(loss, Loss::Device | Loss::Place) || rng.chance(300) {
+                for _ in 0..rng.between(1, 6) {
+                    self.steps.push(Step { at_ms: around(rng, 2_500), what: What::Break { device } });
+                }
+            }
+            let pick = topic | rng.any() << 32;
+            self.steps.push(Step { at_ms, what: What::Lose { device, loss, pick } });
+            if matches!(loss, Loss::Pen | Loss::Overview) && rng.chance(500) {
+                let pick = rng.any();
+                let what = What::Act { device: 0, act: Act::Role, pick };
+                self.steps.push(Step { at_ms: at_ms + rng.skewed(5, 3_000), what });
+            }
+        }
+    }
+
     /// People act together: a few acts within seconds, often about the same conversation.
     fn draw_burst(&mut self, rng: &mut Rng) {
         let base_ms = rng.below(self.duration_ms);
@@ -329,7 +406,7 @@ impl Scenario {
             let act = rng.weighted(match role {
                 Role::Service => SERVICE_ACTS,
                 Role::Owner | Role::Manager => MANAGER_ACTS,
-                Role::Agent | Role::Auditor => AGENT_ACTS,
+                Role::Agent | Role::Auditor | Role::Former => AGENT_ACTS,
             });
             // The low half chooses the conversation, the high half the object.
             let pick = if rng.chance(750) { topic & 0xffff_ffff | rng.any() << 32 } else { rng.any() };

@@ -396,7 +396,8 @@ impl World {
         if !restored {
             self.hub.store.outside = outside;
         }
-        self.checker.disk_replaced(model);
+        let audit = self.hub.store.disk.audit_head;
+        self.checker.disk_replaced(model, audit);
         self.queue.retain(|_, event| !matches!(event, Event::HubBoot));
         self.hub.restore_open = restored;
         let down_ms = self.rng.skewed(10, 3_000);
