@@ -83,6 +83,8 @@ pub enum Loss {
     Overview,
     /// The device is revoked.
     Device,
+    /// The device is revoked by the hub's own machine while the hub looks at its next Hello.
+    Handshake,
     /// The member leaves.
     Place,
 }
@@ -346,6 +348,10 @@ impl Scenario {
         if !rng.chance(500) {
             return;
         }
+        if rng.chance(300) {
+            // A busy disk: what is read for a fetch or a handshake is long on its way.
+            self.faults.load_us_max = self.faults.load_us_max.max(rng.skewed(200_000, 3_000_000));
+        }
         for _ in 0..rng.between(1, 5) {
             let device = rng.index(self.devices.len());
             // The first member stays: somebody must take and give.
@@ -374,12 +380,13 @@ impl Scenario {
                 (2, Loss::Pen),
                 (2, Loss::Overview),
                 (3, Loss::Device),
+                (2, Loss::Handshake),
                 (2, Loss::Place),
             ]);
             // A device whose line breaks is back with a Hello at some moment around the loss.
             if matches!(loss, Loss::Device | Loss::Place) || rng.chance(300) {
-                for _ in 0..rng.between(1, 6) {
-                    self.steps.push(Step { at_ms: around(rng, 2_500), what: What::Break { device } });
+                for _ in 0..rng.between(2, 9) {
+                    self.steps.push(Step { at_ms: around(rng, 3_000), what: What::Break { device } });
                 }
             }
             let pick = topic | rng.any() << 32;

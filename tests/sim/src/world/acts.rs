@@ -61,6 +61,11 @@ impl World {
             (Loss::Pen, _) => Command::MemberRole { member, role: Role::Auditor },
             (Loss::Overview, _) => Command::MemberRole { member, role: Role::Agent },
             (Loss::Device, _) => Command::DeviceRevoke { device },
+            (Loss::Handshake, _) => {
+                self.devices[at].lost_at_hello = true;
+                self.break_link(at);
+                return Ok(());
+            }
             (Loss::Place, _) => Command::MemberRemove { member },
         };
         self.device_act(0, DeviceAct::Command(command))
