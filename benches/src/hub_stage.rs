@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use std::collections::BTreeMap;
+
+use lockstep_core::audit::AuditHead;
 use lockstep_core::effect::Effect;
 use lockstep_core::hub::{Boot, Hub, HubConfig};
 use lockstep_core::input::{Input, Now, SessionId};
@@ -65,6 +68,8 @@ impl HubStage {
             members: [(MemberId(1), Member { id: MemberId(1), name: "Owner".into(), role: Role::Owner })].into(),
             devices: devices.map(|device| (device.id(), device)).collect(),
             policy: Policy::default(),
+            seen: BTreeMap::new(),
+            audit: AuditHead::default(),
             restored: false,
             outside: Vec::new(),
             words: Arc::new(NoWords),

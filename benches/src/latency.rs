@@ -81,7 +81,7 @@ pub(crate) async fn measure(latency: &Latency) -> anyhow::Result<Report> {
 }
 
 /// One round of the floor, with records of the size of a push and one author.
-fn relay_round(file: &Path, devices: usize, load: Load) -> anyhow::Result<(f64, f64)> {
+pub(crate) fn relay_round(file: &Path, devices: usize, load: Load) -> anyhow::Result<(f64, f64)> {
     let relay = Server::start(&["relay", "--devices", &devices.to_string(), "--file", &file.to_string_lossy()])?;
     let mut author = relay.connect()?;
     let count = load.messages;

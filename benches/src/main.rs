@@ -21,6 +21,7 @@ mod load;
 mod machine;
 mod million;
 mod peers;
+mod permission;
 mod proxy;
 mod report;
 mod sdk;
@@ -81,6 +82,8 @@ enum Verb {
 enum Bench {
     /// Durable send to the last device, against a relay that appends and syncs every record
     Latency(latency::Latency),
+    /// From an assignment's change until the last of 100 open devices has it, against a relay that syncs every record
+    Permission(permission::Permission),
     /// Deliveries to 100 devices a CPU second, against a loop that writes ready frames, and a naive broadcast
     Fanout(fanout::Fanout),
     /// Durable acknowledgements a second at saturation, against writing and syncing as many bytes
@@ -128,6 +131,7 @@ const ALL: &[&[&str]] = &[
     &["latency", "--devices", "4"],
     &["latency", "--devices", "10"],
     &["latency", "--devices", "100"],
+    &["permission"],
     &["fanout"],
     &["commit"],
     &["depth"],
@@ -174,6 +178,7 @@ impl Bench {
     const fn common(&self) -> &Common {
         match self {
             Self::Latency(bench) => &bench.common,
+            Self::Permission(bench) => &bench.common,
             Self::Fanout(bench) => &bench.common,
             Self::Commit(bench) => &bench.common,
             Self::Depth(bench) => &bench.common,
@@ -197,6 +202,7 @@ fn measure(bench: Bench) -> anyhow::Result<Report> {
     runtime.block_on(async move {
         match bench {
             Bench::Latency(bench) => latency::measure(&bench).await,
+            Bench::Permission(bench) => permission::measure(&bench).await,
             Bench::Fanout(bench) => fanout::measure(&bench).await,
             Bench::Commit(bench) => commit::measure(&bench).await,
             Bench::Depth(bench) => depth::measure(&bench).await,

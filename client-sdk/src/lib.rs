@@ -60,7 +60,7 @@ pub use lockstep_client_core::view::{MessageState, MessageView};
 pub use lockstep_protocol::directory::{Member, Role};
 pub use lockstep_protocol::entry::{Collision, CollisionCause, Delivery, Resolution};
 pub use lockstep_protocol::fact::{Direction, Media};
-pub use lockstep_protocol::frame::{Command, Marker, Outcome};
+pub use lockstep_protocol::frame::{Command, ListedDevice, Marker, Outcome};
 pub use lockstep_protocol::id::{ConversationId, DeviceId, MemberId, MessageId};
 pub use lockstep_protocol::link::{Link, LinkError};
 pub use lockstep_protocol::refusal::RefusalCode;

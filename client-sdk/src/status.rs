@@ -68,7 +68,7 @@ pub type ConversationList = Arc<[Arc<Conversation>]>;
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct TeamView {
-    /// Members, in ascending order of id.
+    /// Members, in ascending order of id; those whose role is `Former` have left, and are here for what they wrote.
     pub members: Vec<lockstep_protocol::directory::Member>,
     /// The team's choices.
     pub policy: Policy,

@@ -287,6 +287,47 @@ fn what_is_visible_no_more_closes_and_a_revoked_device_stops() {
 }
 
 #[test]
+fn who_left_is_still_named_and_devices_are_listed() {
+    check(async {
+        let scene = Scene::new().await?;
+        let at = scene.conversation;
+        let agent = scene.device(2, "agent's phone").await?;
+        let note = agent.note(at, "handled by two").await?;
+        agent.synced().await?;
+        let listed = scene.owner.devices().await?;
+        let phone = listed.iter().find(|listed| listed.device == agent.id()).context("the phone")?;
+        assert_eq!((phone.member, phone.name.as_str()), (MemberId(2), "agent's phone"));
+        assert!(phone.seen_ms.is_some() && listed.len() == 2, "{listed:?}");
+        assert_eq!(agent.devices().await?.len(), 1, "an agent lists their own");
+
+        let mut events = scene.owner.events();
+        scene.owner.remove_member(MemberId(2)).await?;
+        let former = |device: &Device| {
+            let team = device.team().context("a team")?;
+            let row = team.members.iter().find(|member| member.id == MemberId(2)).context("the row stays")?;
+            Ok::<_, anyhow::Error>((row.role, row.name.clone()))
+        };
+        while former(&scene.owner)?.0 != Role::Former {
+            events.next().await.context("an event")?;
+        }
+        assert_eq!(former(&scene.owner)?.1, "Member 2");
+        let view = scene.owner.open_conversation(at).await?;
+        let message = view.shown().message(note).context("the note stays")?.clone();
+        assert_eq!((message.by, message.body.as_str()), (MemberId(2), "handled by two"));
+        // A device that comes later is told the same, by the catalogue.
+        let late = scene.device(3, "late").await?;
+        assert_eq!(former(&late)?, (Role::Former, "Member 2".to_owned()));
+        assert_eq!(scene.owner.devices().await?.len(), 2);
+        let again = scene.owner.add_member(MemberId(2), "Somebody else", Role::Agent).await;
+        assert!(
+            matches!(&again, Err(Error::Refused(why)) if why.known() == Some(RefusalCode::AlreadyExists)),
+            "{again:?}"
+        );
+        Ok(())
+    });
+}
+
+#[test]
 fn many_readers_share_a_view_and_slow_ones_miss_nothing() {
     check(async {
         let scene = Scene::new().await?;

@@ -25,6 +25,21 @@ pub enum Role {
     /// A channel connector or bot: the conversations of its channel.
     #[n(4)]
     Service,
+    /// Left the team: sees nothing, does nothing, signs in nowhere. The row stays, so that history keeps its names, and
+    /// the staff number is never given again.
+    #[n(5)]
+    Former,
+}
+
+impl Role {
+    /// None for one who has left.
+    #[must_use]
+    pub const fn active(self) -> Option<Self> {
+        match self {
+            Self::Former => None,
+            active => Some(active),
+        }
+    }
 }
 
 /// A person on the team, or a service account.
@@ -36,7 +51,7 @@ pub struct Member {
     /// Shown name.
     #[n(1)]
     pub name: String,
-    /// Role.
+    /// Role; `Former` once they have left.
     #[n(2)]
     pub role: Role,
 }
@@ -88,6 +103,18 @@ pub struct Policy {
     /// Whether service accounts take and meet the lock as members do.
     #[n(2)]
     pub services_lock: bool,
+    /// Devices that one member may have enrolled at once; none or 0 for no limit. One more is refused with
+    /// `DevicesFull`; those that are enrolled stay.
+    #[n(3)]
+    pub devices_max: Option<u32>,
+}
+
+impl Policy {
+    /// Whether a member who has this many devices may enrol one more.
+    #[must_use]
+    pub fn has_room(&self, devices: usize) -> bool {
+        self.devices_max.is_none_or(|max| max == 0 || devices < max as usize)
+    }
 }
 
 /// A conversation as the directory knows it.
@@ -124,7 +151,7 @@ pub enum DirectoryEvent {
         #[n(1)]
         role: Role,
     },
-    /// A member left; their devices are revoked.
+    /// A member left: their role is `Former` from here on, their devices are revoked.
     #[n(2)]
     MemberRemoved {
         /// Who.

@@ -7,7 +7,8 @@ use crate::codec;
 use crate::directory::DirectoryEvent;
 use crate::fact::Fact;
 use crate::id::{
-    ActorId, ConversationId, DeviceId, DocumentId, Epoch, HashPrefix, ImportId, Lsn, MemberId, MessageId, Nonce,
+    ActorId, ConversationId, DeviceId, DocumentId, Epoch, HashPrefix, ImportId, InviteCode, Lsn, MemberId, MessageId,
+    Nonce,
 };
 use crate::snapshot::DocumentDigest;
 
@@ -17,6 +18,8 @@ pub struct HubKey {
     stamp: [u8; 32],
     cursor: [u8; 32],
     digest: [u8; 32],
+    audit: [u8; 32],
+    code: [u8; 32],
 }
 
 impl HubKey {
@@ -27,7 +30,22 @@ impl HubKey {
             stamp: blake3::derive_key("lockstep stamp mac 1", secret),
             cursor: blake3::derive_key("lockstep cursor mac 1", secret),
             digest: blake3::derive_key("lockstep log digest 1", secret),
+            audit: blake3::derive_key("lockstep audit chain 1", secret),
+            code: blake3::derive_key("lockstep enrolment code 1", secret),
         }
+    }
+
+    /// Keyed BLAKE3 for the chain of the audit log.
+    #[must_use]
+    pub fn audit_hasher(&self) -> blake3::Hasher {
+        blake3::Hasher::new_keyed(&self.audit)
+    }
+
+    /// What a hub keeps of an enrolment code and finds it by: whoever times the search learns about this hash, which
+    /// tells nothing of the code.
+    #[must_use]
+    pub fn code_hash(&self, code: &InviteCode) -> [u8; 32] {
+        *blake3::keyed_hash(&self.code, &code.0).as_bytes()
     }
 
     pub(crate) const fn cursor(&self) -> &[u8; 32] {

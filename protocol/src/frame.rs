@@ -5,8 +5,8 @@ mod hub;
 
 pub use self::device::{Command, DeviceFrame, Enrol, Fetch, Hello, OfferedEntry, Push, PushedFact, Resolve};
 pub use self::hub::{
-    Catalogue, CatalogueConversation, CatalogueDocument, Entries, EntryBytes, Grant, HubFrame, Marker, Outcome,
-    Snapshot, TailEntry, Team, Welcome,
+    Catalogue, CatalogueConversation, CatalogueDocument, Entries, EntryBytes, Grant, HubFrame, ListedDevice, Marker,
+    Outcome, Snapshot, TailEntry, Team, Welcome,
 };
 
 /// What a device chooses to recognise an answer by.

@@ -100,8 +100,14 @@ pub const INVITE_MS_MAX: u64 = 10 * 60 * 1000;
 pub const INVITES_MAX: usize = 256;
 /// Live enrolment codes for one member, so that nobody can use them all up.
 pub const INVITES_PER_MEMBER_MAX: usize = 8;
-/// Members of a team: the first catalogue page carries them all.
+/// Wrong enrolment codes that the hub answers in a minute, over all connections; beyond, it looks at none (`RateLimited`).
+pub const CODES_PER_MINUTE_MAX: u32 = 60;
+/// Members of a team, former ones too: the first catalogue page carries them all.
 pub const MEMBERS_MAX: usize = 4_096;
+/// Most devices in one answer to DeviceList.
+pub const DEVICES_LISTED_MAX: usize = 1_024;
+/// What is kept of when a device was last seen may lie this far behind.
+pub const SEEN_WRITE_MS_MIN: u64 = 15 * 60 * 1000;
 /// A connection must be welcomed within this time.
 pub const HANDSHAKE_MS_MAX: u64 = 10_000;
 /// A session that sends nothing, not even Ping, for this long is closed.
@@ -125,6 +131,7 @@ const _: () = assert!(
 );
 const _: () = assert!(FIELD_VALUE_BYTES_MAX < FACT_BYTES_MAX && REASON_BYTES_MAX < FACT_BYTES_MAX);
 const _: () = assert!(MEMBERS_MAX * (NAME_BYTES_MAX + 16) < FRAME_BYTES_MAX - 64 * 1024, "a team fits a frame");
+const _: () = assert!(DEVICES_LISTED_MAX * (NAME_BYTES_MAX + 48) < FRAME_BYTES_MAX / 2, "an answer fits a frame");
 const _: () = assert!(2 * FACT_BYTES_MAX < FRAME_BYTES_MAX, "one fact always fits a frame");
 const _: () = assert!(LOG_READ_BYTES_MAX + FACT_BYTES_MAX < FRAME_BYTES_MAX, "one log read fits a frame");
 const _: () = assert!(FRAME_BYTES_MAX <= SESSION_QUEUE_BYTES_MAX, "any one frame fits an empty session queue");

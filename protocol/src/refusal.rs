@@ -141,6 +141,8 @@ codes! {
     StampInvalid = 88, "this stamp is not from this hub";
     /// A list is at its limit.
     ListFull = 89, "the list is full";
+    /// The member has as many devices as the policy allows; revoke one first.
+    DevicesFull = 90, "this member has as many devices as allowed; revoke one first";
 
     /// The derived change's hash is not the claimed one: one side's derivation is wrong.
     HashDiffers = 100, "the derived change differs; an update is needed";

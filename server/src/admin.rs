@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lockstep_core::audit::Deed;
 use lockstep_core::row::ConversationRow;
 use lockstep_core::scan::ScanRow;
 use lockstep_protocol::codec;
 use lockstep_protocol::directory::{Conversation, Member};
+use lockstep_protocol::entry::HubKey;
 use lockstep_protocol::fact::Fact;
 use lockstep_protocol::frame::{Command, Outcome};
 use lockstep_protocol::id::{ConversationId, ImportId, MemberId};
@@ -27,11 +29,12 @@ use tokio::task::JoinSet;
 
 pub(crate) use answer::snake_case;
 pub use answer::{
-    Answer, ConversationInfo, DeviceInfo, Failure, HitInfo, ImportReport, MemberInfo, Pairing, ScanInfo, Status,
-    WordInfo,
+    Answer, ConversationInfo, DeviceInfo, Failure, HitInfo, ImportReport, MemberInfo, Pairing, PolicyInfo, ScanInfo,
+    Status, WordInfo,
 };
-pub use request::{Hex, Request, RoleName};
+pub use request::{Hex, PolicyChange, Request, RoleName};
 
+use crate::audit;
 use crate::driver::{Condition, HubHandle, Stopping};
 use crate::entropy;
 use crate::import::{self, ImportError};
@@ -71,6 +74,7 @@ pub struct Admin {
 #[derive(Debug)]
 struct Desk {
     identity: Identity,
+    key: HubKey,
     hub: HubHandle,
     store: Arc<Store>,
     certificate: Arc<Certificate>,
@@ -87,6 +91,7 @@ impl Admin {
     /// If the system does not give it.
     pub fn bind(
         identity: Identity,
+        key: HubKey,
         hub: HubHandle,
         store: Arc<Store>,
         certificate: Arc<Certificate>,
@@ -100,7 +105,7 @@ impl Admin {
         });
         let listener = bound.map_err(|error| AdminError { path: path.clone(), error })?;
         let words = tokio::sync::Mutex::new(words);
-        let desk = Desk { identity, hub, store, certificate, metrics, words, started: Instant::now() };
+        let desk = Desk { identity, key, hub, store, certificate, metrics, words, started: Instant::now() };
         Ok(Self { listener, path, desk: Arc::new(desk) })
     }
 
@@ -183,10 +188,26 @@ impl Desk {
             }
             Request::MemberRemove { id } => self.done(Command::MemberRemove { member: MemberId(id) }).await,
             Request::Pair { id } => self.pair(MemberId(id)).await,
-            Request::DeviceList => {
+            Request::DeviceList => self.devices().await,
+            Request::PolicyShow => {
                 let stored = self.read(|store| store.reader().stored()).await?;
-                let devices = stored.devices.iter().map(|(id, device)| DeviceInfo::new(*id, device));
-                Ok(Answer::Devices { devices: devices.collect() })
+                Ok(Answer::Policy(stored.policy.into()))
+            }
+            Request::PolicySet(change) => {
+                let stored = self.read(|store| store.reader().stored()).await?;
+                self.done(Command::PolicySet(change.apply(stored.policy))).await
+            }
+            Request::Exported { conversation } => {
+                let deed = Deed::Exported { conversation: Some(conversation.0) };
+                Self::outcome(self.hub.acted(deed).await).map(|_| Answer::Done)
+            }
+            Request::Audit { after, filter } => {
+                let page = self.read(move |store| audit::page(&store.reader(), after, &filter)).await?;
+                Ok(Answer::Audit(page))
+            }
+            Request::AuditVerify => {
+                let key = self.key.clone();
+                Ok(Answer::AuditVerified(self.read(move |store| audit::verify(&store.reader(), &key)).await?))
             }
             Request::DeviceRevoke { device } => self.done(Command::DeviceRevoke { device: device.0 }).await,
             Request::ConversationNew { customer, service, assigned } => {
@@ -323,6 +344,24 @@ impl Desk {
         Self::outcome(self.hub.words_changed(list.to_bytes().into(), Arc::new(matcher)).await)?;
         *words = list;
         Ok(Answer::Done)
+    }
+
+    /// The devices with when they were last seen, which the hub knows better than its store.
+    async fn devices(&self) -> Result<Answer, Failure> {
+        let mut devices = Vec::new();
+        let mut after = None;
+        loop {
+            let page = match self.command(Command::DeviceList { after }).await? {
+                Outcome::Devices(page) => page,
+                other => return Err(Failure::new("unexpected", format!("{other:?}"))),
+            };
+            after = page.last().map(|listed| listed.device);
+            let is_last = page.len() < limits::DEVICES_LISTED_MAX;
+            devices.extend(page.iter().map(DeviceInfo::new));
+            if is_last {
+                return Ok(Answer::Devices { devices });
+            }
+        }
     }
 
     async fn pair(&self, member: MemberId) -> Result<Answer, Failure> {

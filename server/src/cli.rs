@@ -1,5 +1,6 @@
 //! The command line. Every verb that prints data knows `--json`; exit codes are in [`exit`].
 
+mod audit;
 mod client;
 mod demo;
 mod doctor;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::admin::RoleName;
+use crate::admin::{PolicyChange, RoleName};
 use crate::config::{Config, ConfigProblems};
 use exit::Exit;
 
@@ -77,6 +78,11 @@ enum Verb {
     /// The list of sensitive words
     #[command(subcommand)]
     Words(WordsVerb),
+    /// The team's choices
+    #[command(subcommand)]
+    Policy(PolicyVerb),
+    /// Who did what, and who was refused what
+    Audit(audit::Audit),
     /// The hub's certificate
     #[command(subcommand)]
     Certificate(CertificateVerb),
@@ -124,7 +130,7 @@ enum MemberVerb {
         /// The new role
         role: RoleName,
     },
-    /// Remove a member and revoke their devices
+    /// Remove a member and revoke their devices; name and number stay with what they wrote
     Remove {
         /// Staff number
         member: u32,
@@ -212,6 +218,14 @@ enum WordsVerb {
 }
 
 #[derive(Debug, Subcommand)]
+enum PolicyVerb {
+    /// Show them
+    Show,
+    /// Change some of them; the others stay
+    Set(PolicyChange),
+}
+
+#[derive(Debug, Subcommand)]
 enum CertificateVerb {
     /// Take the certificate's files as they are now, without a restart
     Reload,
@@ -280,6 +294,8 @@ fn dispatch(cli: Cli) -> Result<(), exit::Failed> {
         Verb::Conversation(verb) => manage::run(&options, verb.into()),
         Verb::Key(verb) => manage::run(&options, verb.into()),
         Verb::Words(verb) => manage::run(&options, verb.into()),
+        Verb::Policy(verb) => manage::run(&options, verb.into()),
+        Verb::Audit(audit) => audit::run(&options, &audit),
         Verb::Certificate(CertificateVerb::Reload) => manage::run(&options, manage::Task::ReloadCertificate),
     }
 }

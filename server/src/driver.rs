@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use lockstep_core::audit::Deed;
 use lockstep_core::effect::{CloseReason, Effect, ImportPlan, Report, Ticket};
 use lockstep_core::hub::{Boot, Hub};
 use lockstep_core::input::{ImportSegment, Input, SessionId};
@@ -54,6 +55,7 @@ enum Event {
     ImportBuilt(Box<ImportSegment>, oneshot::Sender<Outcome>),
     ImportUndone(ConversationId, ImportId, oneshot::Sender<Outcome>),
     WordsChanged(Bytes, Arc<dyn Words>, oneshot::Sender<Outcome>),
+    Acted(Deed, oneshot::Sender<Outcome>),
     Look(oneshot::Sender<Condition>),
 }
 
@@ -170,6 +172,16 @@ impl HubHandle {
     pub async fn words_changed(&self, list: Bytes, words: Arc<dyn Words>) -> Result<Outcome, Stopping> {
         let (answer, outcome) = oneshot::channel();
         self.inbox.send(Event::WordsChanged(list, words, answer)).map_err(|_| Stopping)?;
+        outcome.await.map_err(|_| Stopping)
+    }
+
+    /// Writes into the audit log what was done, or is about to be, on the hub's machine; waits until that is durable.
+    ///
+    /// # Errors
+    /// If the hub has ended.
+    pub async fn acted(&self, deed: Deed) -> Result<Outcome, Stopping> {
+        let (answer, outcome) = oneshot::channel();
+        self.inbox.send(Event::Acted(deed, answer)).map_err(|_| Stopping)?;
         outcome.await.map_err(|_| Stopping)
     }
 
@@ -360,6 +372,7 @@ impl Driver {
             Event::WordsChanged(list, words, answer) => {
                 Input::WordsChanged { request: self.asked(answer), list, words }
             }
+            Event::Acted(deed, answer) => Input::Acted { request: self.asked(answer), deed },
             Event::Look(answer) => {
                 let condition = Condition {
                     head: self.hub.committed(),

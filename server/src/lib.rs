@@ -11,6 +11,7 @@
 //! and time (`listener`). Logs carry ids, never bodies, names or keys.
 
 pub mod admin;
+pub mod audit;
 pub mod cli;
 mod clock;
 mod commit;

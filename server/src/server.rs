@@ -128,7 +128,7 @@ impl Server {
         };
         let boot = Boot {
             hub: store.hub(),
-            key,
+            key: key.clone(),
             pinned: certificate.pinned(),
             epochs: stored.epochs,
             head: stored.head.lsn,
@@ -138,6 +138,8 @@ impl Server {
             members: stored.members,
             devices: stored.devices,
             policy: stored.policy,
+            seen: stored.seen,
+            audit: stored.audit,
             restored: false,
             outside: store.outside()?,
             words: Arc::new(words.matcher().map_err(ServerError::Words)?),
@@ -169,6 +171,7 @@ impl Server {
         };
         let admin = Admin::bind(
             identity.clone(),
+            key,
             hub.clone(),
             Arc::clone(&store),
             Arc::clone(&certificate),

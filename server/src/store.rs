@@ -3,6 +3,7 @@
 //! Key layouts are in [`keys`], values in [`record`], in `index` and beside the core's rows, and every value passes
 //! through [`seal`], where it is sealed. A row that cannot be read is an error that names its family and key; it is never served.
 
+pub mod audit;
 mod columns;
 mod index;
 pub mod keys;

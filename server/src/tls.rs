@@ -283,6 +283,13 @@ fn names_of(path: &Path) -> Result<std::collections::BTreeSet<String>, TlsError>
 
 #[cfg(test)]
 mod tests {
+    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+    use rustls::client::{Resumption, Tls12Resumption};
+    use rustls::{ClientConfig, DigitallySignedStruct, HandshakeKind, SignatureScheme};
+    use rustls_pki_types::{ServerName, UnixTime};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_rustls::TlsConnector;
+
     use super::*;
 
     #[test]
@@ -297,6 +304,77 @@ mod tests {
         let found = names_of(&folder.path().join("tls/server.pem")).unwrap();
         assert!(found.contains("10.0.0.7") && found.contains("hub.lan"), "{found:?}");
         assert!(first.refresh().unwrap(), "a running hub takes what the files hold");
+    }
+
+    #[derive(Debug)]
+    struct Anyone;
+
+    impl ServerCertVerifier for Anyone {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> Result<ServerCertVerified, rustls::Error> {
+            Ok(ServerCertVerified::assertion())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            ring::default_provider().signature_verification_algorithms.supported_schemes()
+        }
+    }
+
+    /// A peer that would gladly resume a session is given nothing to resume, and starts anew each time: who it is is
+    /// looked up on every accept.
+    #[tokio::test]
+    async fn no_session_is_ever_resumed() {
+        let folder = tempfile::tempdir().unwrap();
+        let certificate = Certificate::open(folder.path(), &TlsConfig::default(), &["localhost".to_owned()]).unwrap();
+        let acceptor = Arc::new(certificate).acceptor().unwrap();
+        for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+            let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Anyone))
+                .with_no_client_auth();
+            config.resumption = Resumption::in_memory_sessions(8).tls12_resumption(Tls12Resumption::SessionIdOrTickets);
+            let connector = TlsConnector::from(Arc::new(config));
+            for attempt in 0..3 {
+                let (ours, theirs) = tokio::io::duplex(64 * 1024);
+                let name = ServerName::try_from("localhost").unwrap();
+                let (client, server) = tokio::join!(connector.connect(name, ours), acceptor.accept(theirs));
+                let (mut client, mut server) = (client.unwrap(), server.unwrap());
+                // Whatever comes after the handshake has come before this byte.
+                server.write_all(b"!").await.unwrap();
+                server.flush().await.unwrap();
+                assert_eq!(client.read_u8().await.unwrap(), b'!');
+                let (_, session) = client.get_ref();
+                let kind = session.handshake_kind();
+                assert_eq!(kind, Some(HandshakeKind::Full), "{version:?}, attempt {attempt}");
+                assert_eq!(session.tls13_tickets_received(), 0, "{version:?}");
+            }
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use lockstep_core::effect::Batch;
 use lockstep_core::input::SessionId;
 use lockstep_core::query::Query;
 use lockstep_core::row::Write;
+use lockstep_protocol::entry::HubKey;
 use lockstep_protocol::fact::KeyId;
 use lockstep_protocol::id::{ConversationId, DocumentId, Lsn};
 use lockstep_server::keychain::SealConfig;
@@ -101,6 +102,18 @@ fn check(name: &str, bytes: &[u8]) {
     }
     let stored = reader.stored().expect("it reads");
     assert_eq!((stored.head.lsn, stored.floor, stored.epochs.clone()), (disk.head, disk.floor, disk.epochs.clone()));
+    assert_eq!(stored.audit, disk.audit_head);
+    let mut rows = Vec::new();
+    let read = reader.audit(0, |sequence, row| {
+        let row = row.expect("a row");
+        rows.push((sequence, row.bytes, row.chain));
+        Ok(true)
+    });
+    read.expect("it reads");
+    let told = disk.audit.iter().map(|entry| (entry.sequence, entry.bytes.clone(), entry.chain));
+    assert_eq!(rows, told.collect::<Vec<_>>(), "{name}");
+    let verdict = lockstep_server::audit::verify(&reader, &HubKey::new(&[8; 32])).expect("it reads");
+    assert_eq!((verdict.rows, verdict.bad), (rows.len() as u64, None), "{name}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Ranges of the log: everything in one, and the new cursor, become durable together.
 
 use lockstep_protocol::cursor::Cursor;
-use lockstep_protocol::directory::{Conversation, DirectoryEvent, Member};
+use lockstep_protocol::directory::{Conversation, DirectoryEvent, Member, Role};
 use lockstep_protocol::entry::{Entry, EntryBody, PlacedFact, Stamp};
 use lockstep_protocol::fact::Fact;
 use lockstep_protocol::frame::Marker;
@@ -262,7 +262,11 @@ impl Device {
                 team.members.iter_mut().filter(|known| known.id == member).for_each(|known| known.role = new);
                 role = if own == Some(member) { new } else { role };
             }
-            DirectoryEvent::MemberRemoved { member } => team.members.retain(|known| known.id != member),
+            // The row stays: what they wrote and handled keeps their name.
+            DirectoryEvent::MemberRemoved { member } => {
+                team.members.iter_mut().filter(|known| known.id == member).for_each(|known| known.role = Role::Former);
+                role = if own == Some(member) { Role::Former } else { role };
+            }
             DirectoryEvent::PolicyChanged(policy) => team.policy = policy,
             _ => return,
         }

@@ -5,8 +5,9 @@ use lockstep_client_core::input::{Act, Draft};
 use lockstep_protocol::directory::{Conversation, Member, Role};
 use lockstep_protocol::entry::{Delivery, Resolution};
 use lockstep_protocol::fact::Direction;
-use lockstep_protocol::frame::{Command, Outcome};
+use lockstep_protocol::frame::{Command, ListedDevice, Outcome};
 use lockstep_protocol::id::{ConversationId, DeviceId, MemberId, MessageId};
+use lockstep_protocol::limits;
 use lockstep_protocol::link::Link;
 
 use tokio::sync::oneshot;
@@ -270,6 +271,34 @@ impl Device {
     /// See above.
     pub async fn revoke(&self, device: DeviceId) -> Result<(), Error> {
         self.command(Command::DeviceRevoke { device }).await.map(drop)
+    }
+
+    /// The devices that one may revoke, in order of id: one's own, and those of whom one manages; with when the hub last
+    /// heard of each.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn devices(&self) -> Result<Vec<ListedDevice>, Error> {
+        let mut devices = Vec::new();
+        loop {
+            let after = devices.last().map(|listed: &ListedDevice| listed.device);
+            let Outcome::Devices(page) = self.command(Command::DeviceList { after }).await? else {
+                return Err(Error::Interrupted);
+            };
+            let is_last = page.len() < limits::DEVICES_LISTED_MAX;
+            devices.extend(page);
+            if is_last {
+                return Ok(devices);
+            }
+        }
+    }
+
+    /// Removes a member from the team and revokes their devices. What they wrote keeps their name and number.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn remove_member(&self, id: MemberId) -> Result<(), Error> {
+        self.command(Command::MemberRemove { member: id }).await.map(drop)
     }
 
     /// Reports how far the delivery of a reply got; for the service account of the conversation's channel.

@@ -290,4 +290,12 @@ pub enum Command {
         #[n(2)]
         delivery: Delivery,
     },
+    /// Lists, in order of id, the devices that one may revoke: one's own, and those of whom one manages. Changes
+    /// nothing.
+    #[n(10)]
+    DeviceList {
+        /// Only devices after this one; none to begin.
+        #[n(0)]
+        after: Option<DeviceId>,
+    },
 }

@@ -10,7 +10,9 @@ use crate::codec;
 use crate::cursor::{Cursor, CursorTag};
 use crate::directory::{Conversation, Member, Policy, Role};
 use crate::entry::Stamp;
-use crate::id::{ConversationId, DocumentId, Epoch, HashPrefix, HubId, InviteCode, Lsn, MemberId, MessageId, Nonce};
+use crate::id::{
+    ConversationId, DeviceId, DocumentId, Epoch, HashPrefix, HubId, InviteCode, Lsn, MemberId, MessageId, Nonce,
+};
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::snapshot::{DocumentDigest, Table};
@@ -338,4 +340,25 @@ pub enum Outcome {
     /// No.
     #[n(5)]
     Refused(#[n(0)] Refusal),
+    /// DeviceList: at most `DEVICES_LISTED_MAX` of them; as many mean that there may be more.
+    #[n(6)]
+    Devices(#[n(0)] Vec<ListedDevice>),
+}
+
+/// A device as [`Outcome::Devices`] lists it.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct ListedDevice {
+    /// Which.
+    #[n(0)]
+    pub device: DeviceId,
+    /// Its member.
+    #[n(1)]
+    pub member: MemberId,
+    /// Shown name.
+    #[n(2)]
+    pub name: String,
+    /// When the hub last heard of it, milliseconds since 1970; after a crash of the hub up to a quarter of an hour too
+    /// early. None if it never connected since that is kept.
+    #[n(3)]
+    pub seen_ms: Option<u64>,
 }

@@ -10,8 +10,8 @@ use lockstep_protocol::entry::{
 use lockstep_protocol::fact::{Direction, Fact, Media, Message};
 use lockstep_protocol::frame::{
     Catalogue, CatalogueConversation, CatalogueDocument, Command, DeviceFrame, Enrol, Entries, EntryBytes, Fetch,
-    Grant, Hello, HubFrame, Marker, OfferedEntry, Outcome, Push, PushedFact, Resolve, Snapshot, TailEntry, Team,
-    Welcome,
+    Grant, Hello, HubFrame, ListedDevice, Marker, OfferedEntry, Outcome, Push, PushedFact, Resolve, Snapshot,
+    TailEntry, Team, Welcome,
 };
 use lockstep_protocol::limits;
 use lockstep_protocol::refusal::Refusal;
@@ -72,7 +72,7 @@ any_struct! {
     Cursor { epoch, lsn, tag }
     Member { id, name, role }
     Device { key, member, name }
-    Policy { collision, agents_see_unassigned, services_lock }
+    Policy { collision, agents_see_unassigned, services_lock, devices_max }
     Conversation { id, customer, service, assigned }
     Collision { cause, winner, by }
     Stamp { lsn, at_ms, member, verdict, mac }
@@ -96,6 +96,7 @@ any_struct! {
     CatalogueDocument { document, digest }
     Entries { from, upto, tag, entries, granted, revoked }
     Grant { conversation, lsn }
+    ListedDevice { device, member, name, seen_ms }
     Snapshot { tag, document, upto, part, last, bytes, table, tail }
     TailEntry { epoch, entry }
     TableFact { actor, seq, epoch, stamp }
@@ -106,7 +107,7 @@ any_struct! {
 
 any_enum! {
     Direction { |_| Self::In, |_| Self::Out, |_| Self::Note }
-    Role { |_| Self::Owner, |_| Self::Manager, |_| Self::Agent, |_| Self::Auditor, |_| Self::Service }
+    Role { |_| Self::Owner, |_| Self::Manager, |_| Self::Agent, |_| Self::Auditor, |_| Self::Service, |_| Self::Former }
     CollisionPolicy { |_| Self::Hold, |_| Self::Flag }
     CollisionCause { |_| Self::Lease, |_| Self::Window, |_| Self::Stale }
     Resolution { |_| Self::Send, |_| Self::Discard }
@@ -156,6 +157,7 @@ any_enum! {
         |s| Self::Assign { conversation: s.any(), member: s.any() },
         |s| Self::Unassign { conversation: s.any(), member: s.any() },
         |s| Self::Deliver { conversation: s.any(), message: s.any(), delivery: s.any() },
+        |s| Self::DeviceList { after: s.any() },
     }
     Outcome {
         |s| Self::Placed { hash: s.any(), stamp: s.any() },
@@ -164,6 +166,7 @@ any_enum! {
         |s| Self::Done(s.any()),
         |s| Self::Invited { code: s.any(), for_ms: s.any() },
         |s| Self::Refused(s.any()),
+        |s| Self::Devices(s.any()),
     }
     DeviceFrame {
         |s| Self::Hello(s.any()),

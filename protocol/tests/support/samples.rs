@@ -10,8 +10,8 @@ use lockstep_protocol::entry::{
 use lockstep_protocol::fact::{Direction, Fact, Media, Message};
 use lockstep_protocol::frame::{
     Catalogue, CatalogueConversation, CatalogueDocument, Command, DeviceFrame, Enrol, Entries, EntryBytes, Fetch,
-    Grant, Hello, HubFrame, Marker, OfferedEntry, Outcome, Push, PushedFact, Resolve, Snapshot, TailEntry, Team,
-    Welcome,
+    Grant, Hello, HubFrame, ListedDevice, Marker, OfferedEntry, Outcome, Push, PushedFact, Resolve, Snapshot,
+    TailEntry, Team, Welcome,
 };
 use lockstep_protocol::id::{
     ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, Epoch, FactId, HashPrefix, HubId, ImportId,
@@ -339,6 +339,7 @@ pub(crate) fn entries() -> Vec<(&'static str, Entry)> {
                 collision: CollisionPolicy::Flag,
                 agents_see_unassigned: true,
                 services_lock: true,
+                devices_max: None,
             })),
         ),
         ("conversation-opened", event(DirectoryEvent::ConversationOpened(conversation(Some(MemberId(90)), &[12, 13])))),
@@ -350,6 +351,7 @@ pub(crate) fn entries() -> Vec<(&'static str, Entry)> {
             "imported-no-messages",
             accepted(32, EntryBody::Imported(Imported { messages: 0, first: None, last: None, ..imported() })),
         ),
+        ("policy-devices", event(DirectoryEvent::PolicyChanged(Policy { devices_max: Some(5), ..Policy::default() }))),
     ]
 }
 
@@ -433,6 +435,8 @@ pub(crate) fn device_frames() -> Vec<(&'static str, DeviceFrame)> {
                 delivery: Delivery::Sending,
             }),
         ),
+        ("command-device-list", command(Command::DeviceList { after: None })),
+        ("command-device-list-more", command(Command::DeviceList { after: Some(DEVICE) })),
         ("ping", DeviceFrame::Ping {}),
     ]
 }
@@ -521,7 +525,12 @@ pub(crate) fn hub_frames() -> Vec<(&'static str, HubFrame)> {
             "welcome-catalogue",
             welcome(
                 Role::Service,
-                Policy { collision: CollisionPolicy::Flag, agents_see_unassigned: true, services_lock: true },
+                Policy {
+                    agents_see_unassigned: true,
+                    services_lock: true,
+                    collision: CollisionPolicy::Flag,
+                    devices_max: None,
+                },
                 true,
             ),
         ),
@@ -534,6 +543,20 @@ pub(crate) fn hub_frames() -> Vec<(&'static str, HubFrame)> {
                 team: Some(Team {
                     members: vec![member(Role::Owner), Member { id: MemberId(13), ..member(Role::Agent) }],
                     policy: Policy::default(),
+                    role: Role::Owner,
+                }),
+                end: None,
+            }),
+        ),
+        (
+            "catalogue-former",
+            HubFrame::Catalogue(Catalogue {
+                tag: None,
+                page: 0,
+                conversations: Vec::new(),
+                team: Some(Team {
+                    members: vec![member(Role::Owner), Member { id: MemberId(14), ..member(Role::Former) }],
+                    policy: Policy { devices_max: Some(3), ..Policy::default() },
                     role: Role::Owner,
                 }),
                 end: None,
@@ -630,6 +653,18 @@ pub(crate) fn hub_frames() -> Vec<(&'static str, HubFrame)> {
         ("ack-offer", ack(vec![Outcome::Readmitted(Lsn(23)), Outcome::Known])),
         ("ack-done", ack(vec![Outcome::Done(Lsn(24))])),
         ("ack-invited", ack(vec![Outcome::Invited { code: CODE, for_ms: limits::INVITE_MS_MAX as u32 }])),
+        (
+            "ack-devices",
+            ack(vec![Outcome::Devices(vec![
+                ListedDevice {
+                    device: DEVICE,
+                    member: MemberId(12),
+                    name: "Pixel 12".into(),
+                    seen_ms: Some(1_790_000_000_000),
+                },
+                ListedDevice { device: DEVICE, member: MemberId(13), name: String::new(), seen_ms: None },
+            ])]),
+        ),
         ("ack-refused", ack(refused.collect())),
         ("lease-held", HubFrame::Lease { conversation: CONVERSATION, holder: Some(MemberId(12)), for_ms: 5_000 }),
         ("lease-ended", HubFrame::Lease { conversation: CONVERSATION, holder: None, for_ms: 0 }),

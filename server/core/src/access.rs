@@ -26,7 +26,10 @@ impl Directory {
                 }
             }
             DirectoryEvent::MemberRemoved { member } => {
-                self.members.remove(member);
+                // The row stays: history keeps its names, and the number is taken for ever.
+                if let Some(member) = self.members.get_mut(member) {
+                    member.role = Role::Former;
+                }
                 self.devices.retain(|_, device| device.member != *member);
             }
             DirectoryEvent::DeviceAdded(device) => {
@@ -43,8 +46,14 @@ impl Directory {
         }
     }
 
+    /// The role of one who is on the team.
     pub(crate) fn role(&self, member: MemberId) -> Option<Role> {
-        self.members.get(&member).map(|member| member.role)
+        self.members.get(&member).and_then(|member| member.role.active())
+    }
+
+    /// How many devices a member has.
+    pub(crate) fn devices_of(&self, member: MemberId) -> usize {
+        self.devices.values().filter(|device| device.member == member).count()
     }
 
     /// The visibility function. DESIGN section 7.
@@ -56,7 +65,7 @@ impl Directory {
                     || (self.policy.agents_see_unassigned && conversation.assigned.is_empty())
             }
             Some(Role::Service) => conversation.service == Some(member),
-            None => false,
+            Some(Role::Former) | None => false,
         }
     }
 
@@ -105,11 +114,12 @@ impl Access {
 /// More is more. Roles that can do different things rather than more are ordered by what losing them would take away.
 pub(crate) const fn rank(role: Role) -> u8 {
     match role {
-        Role::Owner => 4,
-        Role::Manager => 3,
-        Role::Agent => 2,
-        Role::Auditor => 1,
-        Role::Service => 0,
+        Role::Owner => 5,
+        Role::Manager => 4,
+        Role::Agent => 3,
+        Role::Auditor => 2,
+        Role::Service => 1,
+        Role::Former => 0,
     }
 }
 
@@ -118,7 +128,7 @@ pub(crate) const fn manages(by: Role, role: Role) -> bool {
     match by {
         Role::Owner => true,
         Role::Manager => matches!(role, Role::Agent | Role::Auditor | Role::Service),
-        Role::Agent | Role::Auditor | Role::Service => false,
+        Role::Agent | Role::Auditor | Role::Service | Role::Former => false,
     }
 }
 
@@ -132,6 +142,7 @@ const fn role_loses(now: Role, then: Role) -> bool {
             Role::Agent => [0, 1, 0, 0, 1],
             Role::Auditor => [1, 1, 1, 0, 0],
             Role::Service => [0, 0, 1, 0, 1],
+            Role::Former => [0, 0, 0, 0, 0],
         }
     }
     let (now, then) = (rights(now), rights(then));
@@ -167,9 +178,7 @@ pub(crate) fn losses<'a>(
     let mut newest: BTreeMap<Subject, (usize, DirectoryEvent)> = BTreeMap::new();
     for (place, event) in after_restore_point.into_iter().enumerate() {
         let subject = match event {
-            DirectoryEvent::MemberRemoved { member } if restored.members.contains_key(member) => {
-                Subject::Removal(*member)
-            }
+            DirectoryEvent::MemberRemoved { member } if restored.role(*member).is_some() => Subject::Removal(*member),
             DirectoryEvent::RoleChanged { member, .. } => Subject::Role(*member),
             DirectoryEvent::DeviceRevoked { device } if restored.devices.contains_key(device) => {
                 Subject::Device(*device)
@@ -212,7 +221,7 @@ mod tests {
 
     #[test]
     fn who_sees_what() {
-        use Role::{Agent, Auditor, Manager, Owner, Service};
+        use Role::{Agent, Auditor, Former, Manager, Owner, Service};
         let unassigned: &[u32] = &[];
         for (role, assigned, service, agents_see_unassigned, expected) in [
             (Owner, unassigned, None, false, true),
@@ -227,6 +236,8 @@ mod tests {
             (Service, &[7], None, true, false),
             (Service, unassigned, Some(7), false, true),
             (Service, unassigned, Some(8), true, false),
+            (Former, unassigned, Some(7), true, false),
+            (Former, &[7], None, false, false),
         ] {
             let mut directory = Directory::default();
             directory.policy.agents_see_unassigned = agents_see_unassigned;
@@ -244,6 +255,22 @@ mod tests {
             assert_eq!(access.may_see(ME, &conversation, Some(&conversation)), expected, "{row}");
             assert!(!access.may_see(ME, &conversation, None), "not durable yet: {row}");
         }
+    }
+
+    #[test]
+    fn whoever_leaves_keeps_their_name_and_number_and_loses_everything_else() {
+        let mut directory = Directory::default();
+        let device = Device { key: lockstep_protocol::id::PublicKey([1; 32]), member: ME, name: "phone".into() };
+        for event in [
+            DirectoryEvent::MemberAdded(Member { id: ME, name: "Nok".into(), role: Role::Owner }),
+            DirectoryEvent::DeviceAdded(device),
+            DirectoryEvent::MemberRemoved { member: ME },
+        ] {
+            directory.apply(&event);
+        }
+        assert_eq!(directory.members[&ME], Member { id: ME, name: "Nok".into(), role: Role::Former });
+        assert_eq!((directory.role(ME), directory.owners(), directory.devices.len()), (None, 0, 0));
+        assert_eq!(Access::new(directory).commands_as(ME), None);
     }
 
     #[test]

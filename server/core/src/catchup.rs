@@ -14,6 +14,7 @@ use lockstep_protocol::limits;
 use lockstep_protocol::refusal::RefusalCode;
 use lockstep_protocol::snapshot::Table;
 
+use crate::audit::Asked;
 use crate::conversation::{Slot, Work};
 use crate::effect::Effect;
 use crate::fanout::Paged;
@@ -185,7 +186,7 @@ impl Hub {
         let team = (page == 0).then(|| Team {
             members: self.access.committed.members.values().cloned().collect(),
             policy: self.access.committed.policy,
-            role: self.access.committed.role(member).unwrap_or(Role::Agent),
+            role: self.access.committed.role(member).unwrap_or(Role::Former),
         });
         let mut conversations = Vec::new();
         let mut bytes = team.as_ref().map_or(0, |team| team.members.iter().map(|row| row.name.len() + 16).sum());
@@ -249,6 +250,8 @@ impl Hub {
             hub.send(id, &refused(Some(fetch.tag), code.into()), effects);
         };
         if self.seeing_member(slot, id).is_none() {
+            let code = RefusalCode::ConversationUnknown;
+            self.audit_access_alone(id, Asked::Fetch, fetch.conversation, code, effects);
             return unknown(self, effects, RefusalCode::ConversationUnknown);
         }
         let Some(row) = slot.row() else { return };
@@ -354,8 +357,11 @@ impl Hub {
         upto: Lsn,
         effects: &mut Vec<Effect>,
     ) {
-        let sees =
-            self.conversations.get(&document.conversation).is_some_and(|slot| self.seeing_member(slot, id).is_some());
+        let sees = self.planted.is(HubBug::FetchAnsweredAfterLoss)
+            || self
+                .conversations
+                .get(&document.conversation)
+                .is_some_and(|slot| self.seeing_member(slot, id).is_some());
         let Some(open) = self.open_mut(id) else { return };
         let Some(job) = open.fetches.front_mut().filter(|job| job.loading) else { return };
         if job.documents.front() != Some(&document) {

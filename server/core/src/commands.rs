@@ -8,6 +8,7 @@ use lockstep_protocol::limits;
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
 
 use crate::access::{losses, manages};
+use crate::audit::{Act, Actor, Asked};
 use crate::conversation::{Commander, Committed, Presence, Slot, Work};
 use crate::effect::{CloseReason, Effect, OutsideEvent, Ticket};
 use crate::hub::{Hub, Invite, Waiter};
@@ -57,10 +58,10 @@ impl Hub {
                 Commander::Administrator(_) => self.enqueue(conversation, work, effects),
             };
         }
-        let mut draft = Draft::default();
+        let mut draft = Draft::by(self.actor(commander));
         let outcome = self
             .team_command(&mut draft, commander, command, entropy, effects)
-            .unwrap_or_else(|code| Outcome::Refused(Refusal::from(code)));
+            .unwrap_or_else(|code| self.refused_command(&mut draft, commander, None, code));
         let ticket = self.log.commit(draft, effects);
         self.answer_after(ticket, commander, outcome, effects);
     }
@@ -82,6 +83,28 @@ impl Hub {
             }
             Commander::Administrator(request) => self.waiters.push((ticket, Waiter::Answer(request, outcome))),
         }
+    }
+
+    /// Who is behind a command, for the audit log.
+    fn actor(&self, commander: Commander) -> Actor {
+        match commander {
+            Commander::Administrator(_) => Actor::Machine,
+            Commander::Session(session, ..) => self.actor_of(session).unwrap_or(Actor::Hub),
+        }
+    }
+
+    fn refused_command(
+        &mut self,
+        draft: &mut Draft,
+        commander: Commander,
+        conversation: Option<ConversationId>,
+        code: RefusalCode,
+    ) -> Outcome {
+        // The hub's own machine may do everything: what it is refused cannot be done.
+        if let Commander::Session(session, ..) = commander {
+            self.audit_access(draft, session, Asked::Command, conversation, Some(code));
+        }
+        Outcome::Refused(Refusal::from(code))
     }
 
     fn role_of(&self, commander: Commander) -> Option<Role> {
@@ -115,9 +138,10 @@ impl Hub {
             Command::MemberAdd(member) => {
                 permitted(manages(by, member.role))?;
                 check_name(&member.name)?;
-                if member.id == MemberId::HUB {
+                if member.id == MemberId::HUB || member.role == Role::Former {
                     return Err(RefusalCode::FieldInvalid);
                 }
+                // A former member's number too: history names them by it.
                 if directory.members.contains_key(&member.id) {
                     return Err(RefusalCode::AlreadyExists);
                 }
@@ -129,6 +153,10 @@ impl Hub {
             Command::MemberRole { member, role } => {
                 let now = directory.role(member).ok_or(RefusalCode::MemberUnknown)?;
                 permitted(manages(by, now) && manages(by, role))?;
+                if role == Role::Former {
+                    // Whoever is to leave is removed, with all their devices.
+                    return Err(RefusalCode::FieldInvalid);
+                }
                 self.keeps_an_owner(now, role)?;
                 if now == role {
                     return Ok(Outcome::Done(self.log.head));
@@ -151,7 +179,8 @@ impl Hub {
                 let mut code = InviteCode::default();
                 code.0.copy_from_slice(&blake3::derive_key("lockstep invite 1", entropy)[..16]);
                 let until_ms = self.now.mono_ms + limits::INVITE_MS_MAX;
-                self.invites.insert(code, Invite { member, until_ms });
+                self.invites.insert(self.log.key.code_hash(&code), Invite { member, until_ms });
+                self.audit(draft, Act::Invited { member });
                 let for_ms = u32::try_from(limits::INVITE_MS_MAX).unwrap_or(u32::MAX);
                 return Ok(Outcome::Invited { code, for_ms });
             }
@@ -168,6 +197,7 @@ impl Hub {
                 }
                 DirectoryEvent::PolicyChanged(policy)
             }
+            Command::DeviceList { after } => return Ok(Outcome::Devices(self.list_devices(by, author, after))),
             Command::ConversationOpen(_)
             | Command::Assign { .. }
             | Command::Unassign { .. }
@@ -201,19 +231,23 @@ impl Hub {
                 draft.write(Write::Member(*member, row.map(|row| Member { role: *role, ..row.clone() })));
             }
             DirectoryEvent::MemberRemoved { member } => {
-                draft.write(Write::Member(*member, None));
-                for device in self.devices_lost(&event) {
-                    draft.write(Write::Device(device, None));
-                }
+                let row = self.access.sequenced.members.get(member);
+                draft.write(Write::Member(*member, row.map(|row| Member { role: Role::Former, ..row.clone() })));
             }
             DirectoryEvent::DeviceAdded(device) => draft.write(Write::Device(device.id(), Some(device.clone()))),
-            DirectoryEvent::DeviceRevoked { device } => draft.write(Write::Device(*device, None)),
+            DirectoryEvent::DeviceRevoked { .. } => {}
             DirectoryEvent::PolicyChanged(policy) => draft.write(Write::Policy(*policy)),
             DirectoryEvent::ConversationOpened(_)
             | DirectoryEvent::Assigned { .. }
             | DirectoryEvent::Unassigned { .. }
             | DirectoryEvent::ImportUndone { .. } => {}
         }
+        for device in self.devices_lost(&event) {
+            draft.write(Write::Device(device, None));
+            draft.write(Write::Seen(device, None));
+            self.seen.forget(&device);
+        }
+        self.audit(draft, Act::of(&event));
         self.access.sequenced.apply(&event);
         self.access_version += u64::from(changes_sight(&event));
         if !matches!(event, DirectoryEvent::ConversationOpened(_)) {
@@ -247,6 +281,9 @@ impl Hub {
 
     /// A revoked device's connections close at once.
     fn drop_sessions(&mut self, devices: &[DeviceId], effects: &mut Vec<Effect>) {
+        if self.planted.is(HubBug::RevokedSessionKept) {
+            return;
+        }
         for id in self.open_sessions() {
             if self.open(id).is_some_and(|open| devices.contains(&open.device)) {
                 self.send(id, &crate::hub::refused(None, RefusalCode::DeviceRevoked.into()), effects);
@@ -283,10 +320,10 @@ impl Hub {
             // Its device may have been revoked while this waited; a lost connection's command is asked again.
             return;
         }
-        let mut draft = Draft::default();
+        let mut draft = Draft::by(self.actor(commander));
         let outcome = match self.try_conversation_command(id, slot, &mut draft, commander, command, effects) {
             Ok(outcome) => outcome,
-            Err(code) => Outcome::Refused(Refusal::from(code)),
+            Err(code) => self.refused_command(&mut draft, commander, Some(id), code),
         };
         let ticket = self.log.commit(draft, effects);
         self.answer_after(ticket, commander, outcome, effects);
@@ -326,7 +363,7 @@ impl Hub {
                     return Err(RefusalCode::NotPermitted);
                 }
                 let assign = matches!(command, Command::Assign { .. });
-                if assign && !self.access.sequenced.members.contains_key(&member) {
+                if assign && self.access.sequenced.role(member).is_none() {
                     return Err(RefusalCode::MemberUnknown);
                 }
                 self.assign(id, slot, draft, author, member, assign, effects)?;
@@ -352,9 +389,9 @@ impl Hub {
         if conversation.assigned.len() > limits::ASSIGNED_MAX {
             return Err(RefusalCode::ListFull);
         }
-        let members = &self.access.sequenced.members;
-        let is_service = |id: &MemberId| members.get(id).is_some_and(|member| member.role == Role::Service);
-        if !conversation.assigned.iter().all(|id| members.contains_key(id))
+        let directory = &self.access.sequenced;
+        let is_service = |id: &MemberId| directory.role(*id) == Some(Role::Service);
+        if !conversation.assigned.iter().all(|id| directory.role(*id).is_some())
             || !conversation.service.as_ref().is_none_or(is_service)
         {
             return Err(RefusalCode::MemberUnknown);

@@ -102,7 +102,11 @@ impl Hub {
                 Waiter::Ack(session, tag, results) => self.ack_now(session, tag, results, effects),
                 Waiter::Answer(request, outcome) => effects.push(Effect::Answer { request, outcome }),
                 Waiter::Planned(request, plan) => effects.push(Effect::ImportPlanned { request, outcome: Ok(plan) }),
-                Waiter::Enrolled(session, device, member) => self.welcome(session, device, member, None, effects),
+                Waiter::Enrolled(session, device, member) => {
+                    if self.welcome(session, device, member, None, effects) {
+                        self.seen.now(device, self.now.wall_ms);
+                    }
+                }
             }
         }
     }

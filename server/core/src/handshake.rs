@@ -9,6 +9,7 @@ use lockstep_protocol::id::{ConversationId, DeviceId, Lsn, MemberId, Nonce};
 use lockstep_protocol::limits;
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
 
+use crate::audit::{Act, Actor};
 use crate::effect::{Effect, Report};
 use crate::hub::{Hub, Waiter};
 use crate::input::SessionId;
@@ -31,12 +32,16 @@ impl Hub {
             return self.refuse_session(id, *refusal, effects);
         }
         let Some(transcript) = self.transcript(id, hello.device) else { return };
-        let Some(device) = self.access.device(&hello.device) else {
-            return self.refuse_session(id, RefusalCode::DeviceUnknown.into(), effects);
+        let refused = match self.access.device(&hello.device) {
+            None => Some(RefusalCode::DeviceUnknown),
+            Some(device) if !transcript.verify_hello(&device.key, &hello.proof) => Some(RefusalCode::ProofInvalid),
+            Some(_) => None,
         };
-        if !transcript.verify_hello(&device.key, &hello.proof) {
-            return self.refuse_session(id, RefusalCode::ProofInvalid.into(), effects);
+        if let Some(code) = refused {
+            self.audit_stranger(hello.device, Act::SignInRefused, code, effects);
+            return self.refuse_session(id, code.into(), effects);
         }
+        let Some(member) = self.access.device(&hello.device).map(|device| device.member) else { return };
         // A cursor that the hub did not make sends just this device through the catalogue; it proves nothing.
         let ours = |cursor: &Option<Cursor>| {
             cursor.filter(|cursor| cursor.verify(&self.log.key) || self.planted.is(HubBug::ForgedCursorBelieved))
@@ -56,7 +61,7 @@ impl Hub {
         }
         let cursor = cursor.filter(|cursor| cursor.epoch == self.log.epoch && cursor.lsn <= self.log.committed);
         if let Some(session) = self.sessions.get_mut(&id) {
-            session.phase = Phase::Proving(Proving { device: hello.device, cursor, unproven });
+            session.phase = Phase::Proving(Proving { device: hello.device, member, cursor, unproven });
         }
         self.prove(id, effects);
     }
@@ -67,10 +72,17 @@ impl Hub {
         let Some(Session { phase: Phase::Proving(proving), .. }) = self.sessions.get_mut(&id) else { return };
         let Some(claim) = proving.unproven.last() else {
             let (device, cursor) = (proving.device, proving.cursor);
-            let Some(member) = self.access.device(&device).map(|device| device.member) else {
+            // Revoked while it was proving itself?
+            let known = self.access.device(&device).map(|device| device.member);
+            let planted = self.planted.is(HubBug::DeviceNotLookedUpAgain).then_some(proving.member);
+            let Some(member) = known.or(planted) else {
+                self.audit_stranger(device, Act::SignInRefused, RefusalCode::DeviceRevoked, effects);
                 return self.refuse_session(id, RefusalCode::DeviceRevoked.into(), effects);
             };
-            return self.welcome(id, device, member, cursor.map(|cursor| cursor.lsn), effects);
+            if self.welcome(id, device, member, cursor.map(|cursor| cursor.lsn), effects) {
+                self.signed_in(device, member, effects);
+            }
+            return;
         };
         let lsn = claim.lsn;
         if lsn == committed {
@@ -105,37 +117,70 @@ impl Hub {
     }
 
     pub(crate) fn enrol(&mut self, id: SessionId, enrol: Enrol, effects: &mut Vec<Effect>) {
-        if let Err(refusal) = self.admit(enrol.version) {
+        if let Err(refusal) = self.admit(enrol.version).and_then(|()| self.admit_code()) {
             return self.refuse_session(id, *refusal, effects);
         }
         let device = Device { key: enrol.key, member: MemberId::HUB, name: enrol.name };
-        let Some(transcript) = self.transcript(id, device.id()) else { return };
-        let invited = self.invites.get(&enrol.code).filter(|invite| self.now.mono_ms < invite.until_ms).copied();
-        let refused = match invited {
-            None => Some(RefusalCode::CodeInvalid),
-            Some(_) if !transcript.verify_enrol(&device.key, &enrol.code, &enrol.proof) => {
-                Some(RefusalCode::ProofInvalid)
-            }
-            Some(_) if device.name.len() > limits::NAME_BYTES_MAX => Some(RefusalCode::TooLarge),
-            Some(_) if self.access.sequenced.devices.contains_key(&device.id()) => Some(RefusalCode::AlreadyExists),
-            Some(invite) if !self.access.sequenced.members.contains_key(&invite.member) => {
-                Some(RefusalCode::CodeInvalid)
-            }
-            Some(_) => None,
-        };
-        let (None, Some(invite)) = (refused, invited) else {
-            return self.refuse_session(id, refused.unwrap_or(RefusalCode::CodeInvalid).into(), effects);
-        };
-        self.invites.remove(&enrol.code);
-        let device = Device { member: invite.member, ..device };
         let device_id = device.id();
-        let mut draft = Draft::default();
-        self.sequence_event(&mut draft, invite.member, DirectoryEvent::DeviceAdded(device));
+        let Some(transcript) = self.transcript(id, device_id) else { return };
+        // Found by its keyed hash: how long that takes tells nothing of any code.
+        let code = self.log.key.code_hash(&enrol.code);
+        let judged = match self.invites.get(&code).filter(|invite| self.now.mono_ms < invite.until_ms).copied() {
+            None => Err(RefusalCode::CodeInvalid),
+            Some(_) if !transcript.verify_enrol(&device.key, &enrol.code, &enrol.proof) => {
+                Err(RefusalCode::ProofInvalid)
+            }
+            Some(invite) => self.judge_enrolment(&device, invite.member).map(|()| invite.member),
+        };
+        let member = match judged {
+            Ok(member) => member,
+            Err(refused) => {
+                self.wrong_codes.1 += u32::from(refused == RefusalCode::CodeInvalid);
+                self.audit_stranger(device_id, Act::EnrolmentRefused, refused, effects);
+                return self.refuse_session(id, refused.into(), effects);
+            }
+        };
+        self.invites.remove(&code);
+        let device = Device { member, ..device };
+        let mut draft = Draft::by(Actor::Device { member, device: device_id });
+        self.sequence_event(&mut draft, member, DirectoryEvent::DeviceAdded(device));
         let ticket = self.log.commit(draft, effects);
         if let Some(session) = self.sessions.get_mut(&id) {
             session.phase = Phase::Enrolling;
         }
-        self.waiters.push((ticket, Waiter::Enrolled(id, device_id, invite.member)));
+        self.waiters.push((ticket, Waiter::Enrolled(id, device_id, member)));
+    }
+
+    /// Whether a member may have this device too.
+    fn judge_enrolment(&self, device: &Device, member: MemberId) -> Result<(), RefusalCode> {
+        let directory = &self.access.sequenced;
+        if device.name.len() > limits::NAME_BYTES_MAX {
+            return Err(RefusalCode::TooLarge);
+        }
+        if directory.devices.contains_key(&device.id()) {
+            return Err(RefusalCode::AlreadyExists);
+        }
+        if directory.role(member).is_none() {
+            return Err(RefusalCode::CodeInvalid);
+        }
+        if !directory.policy.has_room(directory.devices_of(member)) {
+            return Err(RefusalCode::DevicesFull);
+        }
+        Ok(())
+    }
+
+    /// Whether a code may be looked at: guessing is bounded over all connections, whatever address it comes from.
+    fn admit_code(&mut self) -> Result<(), Box<Refusal>> {
+        let minute = self.now.mono_ms / 60_000;
+        if self.wrong_codes.0 != minute {
+            self.wrong_codes = (minute, 0);
+        }
+        if self.wrong_codes.1 < limits::CODES_PER_MINUTE_MAX {
+            return Ok(());
+        }
+        let left_ms = 60_000 - self.now.mono_ms % 60_000;
+        let retry_after_ms = Some(u32::try_from(left_ms).unwrap_or(u32::MAX));
+        Err(Box::new(Refusal { retry_after_ms, ..Refusal::from(RefusalCode::RateLimited) }))
     }
 
     /// What comes before any signature check.
@@ -167,7 +212,7 @@ impl Hub {
         self.sessions.values().filter(|session| session.open().is_some_and(|open| open.member == member)).count()
     }
 
-    /// Lets a device in. From here on it is subscribed: what is committed later reaches it, so catch-up has no gap.
+    /// Lets a device in, and says whether it did. From here on it is subscribed: what is committed later reaches it, so catch-up has no gap.
     pub(crate) fn welcome(
         &mut self,
         id: SessionId,
@@ -175,19 +220,26 @@ impl Hub {
         member: MemberId,
         cursor: Option<Lsn>,
         effects: &mut Vec<Effect>,
-    ) {
+    ) -> bool {
         // Revoked while it was proving itself or enrolling.
-        let role = self.access.device(&device).and_then(|_| self.access.committed.role(member));
-        let Some(role) = role else {
-            return self.refuse_session(id, RefusalCode::DeviceRevoked.into(), effects);
+        let is_known = self.access.device(&device).is_some() || self.planted.is(HubBug::DeviceNotLookedUpAgain);
+        let refused = match self.access.committed.role(member).filter(|_| is_known) {
+            None => Err(RefusalCode::DeviceRevoked),
+            Some(_) if self.sessions_of(member) >= limits::SESSIONS_PER_MEMBER_MAX => Err(RefusalCode::SessionsFull),
+            Some(role) => Ok(role),
         };
-        if self.sessions_of(member) >= limits::SESSIONS_PER_MEMBER_MAX {
-            return self.refuse_session(id, RefusalCode::SessionsFull.into(), effects);
-        }
+        let role = match refused {
+            Ok(role) => role,
+            Err(code) => {
+                self.audit_stranger(device, Act::SignInRefused, code, effects);
+                self.refuse_session(id, code.into(), effects);
+                return false;
+            }
+        };
         let cursor = cursor.filter(|lsn| *lsn >= self.floor);
         let mode = Mode::Reading(Reading::default());
         let seen_at_start: Option<Vec<ConversationId>> = None;
-        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(session) = self.sessions.get_mut(&id) else { return false };
         session.phase = Phase::Open(Box::new(Open {
             device,
             member,
@@ -212,5 +264,6 @@ impl Hub {
             self.start_catalogue(id, effects);
         }
         self.pump(id, effects);
+        true
     }
 }

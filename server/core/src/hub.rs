@@ -8,11 +8,12 @@ use lockstep_protocol::codec;
 use lockstep_protocol::directory::{Device, Member, Policy};
 use lockstep_protocol::entry::{HubKey, LogChain};
 use lockstep_protocol::frame::{DeviceFrame, HubFrame, Outcome, Tag};
-use lockstep_protocol::id::{ConversationId, DeviceId, Epoch, HubId, InviteCode, Lsn, MemberId, PinnedKeyHash};
+use lockstep_protocol::id::{ConversationId, DeviceId, Epoch, HubId, Lsn, MemberId, PinnedKeyHash};
 use lockstep_protocol::limits;
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
 
 use crate::access::{Access, Directory};
+use crate::audit::{Act, AuditHead};
 use crate::compaction::Compaction;
 use crate::conversation::{Commander, Slot, Work};
 use crate::effect::{CloseReason, Effect, ImportPlan, OutsideEvent, Report, Ticket};
@@ -21,6 +22,7 @@ use crate::log::{Draft, Log};
 use crate::planted::{HubBug, Planted};
 use crate::readmission::OfferJob;
 use crate::scan::{ScanRow, Scanning};
+use crate::seen::Seen;
 use crate::sensitive::Words;
 use crate::session::{Open, Phase, Session};
 
@@ -106,6 +108,10 @@ pub struct Boot {
     pub devices: BTreeMap<DeviceId, Device>,
     /// Policy.
     pub policy: Policy,
+    /// When devices were last seen, milliseconds since 1970.
+    pub seen: BTreeMap<DeviceId, u64>,
+    /// The end of the audit log.
+    pub audit: AuditHead,
     /// Whether the store was restored from a backup (or its last shutdown left that open): a new epoch begins.
     pub restored: bool,
     /// The small list outside the backup chain, oldest first; replayed after a restore before anyone is let in.
@@ -168,7 +174,11 @@ pub struct Hub {
     /// Pins given back while their conversation was being worked in.
     unpins: Vec<ConversationId>,
     pub(crate) leases: BTreeMap<MemberId, BTreeMap<ConversationId, u64>>,
-    pub(crate) invites: BTreeMap<InviteCode, Invite>,
+    /// By the keyed hash of their code.
+    pub(crate) invites: BTreeMap<[u8; 32], Invite>,
+    /// Wrong codes in this minute.
+    pub(crate) wrong_codes: (u64, u32),
+    pub(crate) seen: Seen,
     pub(crate) offers: BTreeMap<(SessionId, Tag), OfferJob>,
     pub(crate) waiters: Vec<(Ticket, Waiter)>,
     pub(crate) floor: Lsn,
@@ -195,7 +205,7 @@ impl Hub {
             planted: boot.planted,
             now,
             started: now,
-            log: Log::new(boot.key, boot.epochs, boot.head, boot.chain, boot.at_ms),
+            log: Log::new(boot.key, boot.epochs, boot.head, boot.chain, boot.at_ms, boot.audit),
             access: Access::new(directory),
             words: boot.words,
             scanning: Scanning::new(boot.scan),
@@ -208,6 +218,8 @@ impl Hub {
             unpins: Vec::new(),
             leases: BTreeMap::new(),
             invites: BTreeMap::new(),
+            wrong_codes: (0, 0),
+            seen: Seen::new(boot.seen),
             offers: BTreeMap::new(),
             waiters: Vec::new(),
             floor: boot.floor,
@@ -245,6 +257,7 @@ impl Hub {
                 }
             }
             Input::Disconnected { session } => self.disconnected(session),
+            Input::Acted { request, deed } => self.deed_done(request, deed, effects),
             Input::Committed { ticket } => self.batches_committed(ticket, effects),
             Input::CommitFailed => {
                 // Nothing that waits for this batch may ever be acknowledged. DESIGN idea 4.
@@ -470,6 +483,7 @@ impl Hub {
 
     /// Gives back what a session holds of others.
     fn leave(&mut self, id: SessionId) {
+        self.note_seen(id);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if let Some(open) = session.open_mut() {
             let mut pinned = open.take_pins();
@@ -506,6 +520,7 @@ impl Hub {
         for epoch in lost.into_iter().chain([epoch]) {
             self.log.begin_epoch(&mut draft, epoch);
         }
+        self.audit(&mut draft, Act::EpochBegan);
         self.gate = self.log.commit(draft, effects);
         let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
         for session in sessions {
@@ -540,10 +555,14 @@ impl Hub {
         self.compact_due(effects);
         self.check_retention(effects);
         self.scan_on(effects);
+        self.write_seen(false, effects);
+        self.audit_more(false, effects);
     }
 
     fn drain(&mut self, effects: &mut Vec<Effect>) {
         self.draining = true;
+        self.write_seen(true, effects);
+        self.audit_more(true, effects);
         for session in self.open_sessions() {
             self.send(session, &HubFrame::Draining {}, effects);
         }

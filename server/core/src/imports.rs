@@ -17,6 +17,7 @@ use lockstep_protocol::limits;
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
 use lockstep_protocol::snapshot::{Table, TableEvent};
 
+use crate::audit::{Act, Actor};
 use crate::conversation::{Commander, Slot, Work};
 use crate::effect::{Effect, ImportPlan};
 use crate::hub::{Hub, Waiter};
@@ -87,7 +88,7 @@ impl Hub {
 
     /// Takes a built segment in.
     pub(crate) fn import(&mut self, slot: &mut Slot, request: u64, segment: ImportSegment, effects: &mut Vec<Effect>) {
-        let mut draft = Draft::default();
+        let mut draft = Draft::by(Actor::Machine);
         let outcome = match self.judge_import(slot, &segment) {
             Ok((derived, messages)) => Outcome::Done(self.write_import(slot, &mut draft, segment, &derived, messages)),
             Err(refusal) => Outcome::Refused(*refusal),
@@ -159,6 +160,7 @@ impl Hub {
         let actor = ActorId::import(&self.id, &import, document);
         let chain = ChainRow { head: derived.head, device: DeviceId::default() };
         slot.documents.insert((document.kind, document.number), DocumentState { row, chains: [(actor, chain)].into() });
+        self.audit(draft, Act::Imported { document, import });
         draft.write(Write::Document(document, row));
         draft.write(Write::Chain(document, actor, chain));
         let events = vec![TableEvent { epoch: 0, stamp, body }];
@@ -206,7 +208,7 @@ impl Hub {
         import: ImportId,
         effects: &mut Vec<Effect>,
     ) {
-        let mut draft = Draft::default();
+        let mut draft = Draft::by(Actor::Machine);
         let outcome = match slot.row().map(|row| row.imported) {
             None => Outcome::Refused(RefusalCode::ConversationUnknown.into()),
             // The store finds what it must delete by reading, and it reads what is durable.

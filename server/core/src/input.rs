@@ -9,6 +9,7 @@ use lockstep_protocol::fact::{Fact, KeyId};
 use lockstep_protocol::frame::{Command, DeviceFrame};
 use lockstep_protocol::id::{ConversationId, DocumentId, ImportId, MediaHash, MemberId};
 
+use crate::audit::Deed;
 use crate::effect::Ticket;
 use crate::query::{Answer, LoadFailure, Query};
 use crate::row::SnapshotRow;
@@ -144,6 +145,14 @@ pub enum Input {
         conversation: ConversationId,
         /// The run.
         import: ImportId,
+    },
+    /// Something was done, or is about to be, on the hub's own machine that is no command: it goes to the audit log.
+    /// Answered by [`Effect::Answer`](crate::effect::Effect::Answer) once its row is durable.
+    Acted {
+        /// Comes back.
+        request: u64,
+        /// What.
+        deed: Deed,
     },
     /// The time that [`Hub::next_wake`](crate::hub::Hub::next_wake) named has come.
     Ticked,

@@ -14,6 +14,7 @@
 //! devices' sockets. Whoever asks who may see what asks one function, in `access`.
 
 mod access;
+pub mod audit;
 mod catchup;
 mod commands;
 mod compaction;
@@ -33,6 +34,7 @@ mod readmission;
 mod replies;
 pub mod row;
 pub mod scan;
+mod seen;
 pub mod sensitive;
 mod session;
 mod work;

@@ -8,6 +8,7 @@ use lockstep_protocol::directory::DirectoryEvent;
 use lockstep_protocol::entry::{Entry, EntryBody, HubKey, LogChain, Stamp, Verdict};
 use lockstep_protocol::id::{ConversationId, Epoch, Lsn, MemberId};
 
+use crate::audit::{Actor, Audit, AuditHead, Noted};
 use crate::effect::{Batch, Effect, LogEntry, OutsideEvent, Ticket};
 use crate::input::SessionId;
 use crate::row::{Class, Write};
@@ -25,14 +26,32 @@ pub(crate) struct InFlight {
 }
 
 /// What one input adds to the log and the rows; committed as one batch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Draft {
+    /// Who is behind it.
+    pub(crate) actor: Actor,
     entries: Vec<LogEntry>,
     writes: Vec<Write>,
     outside: Vec<OutsideEvent>,
+    noted: Vec<Noted>,
+}
+
+impl Default for Draft {
+    fn default() -> Self {
+        Self::by(Actor::Hub)
+    }
 }
 
 impl Draft {
+    pub(crate) const fn by(actor: Actor) -> Self {
+        Self { actor, entries: Vec::new(), writes: Vec::new(), outside: Vec::new(), noted: Vec::new() }
+    }
+
+    /// For the audit log.
+    pub(crate) fn note(&mut self, noted: Noted) {
+        self.noted.push(noted);
+    }
+
     pub(crate) fn write(&mut self, write: Write) {
         // A conversation's row changes with each of its entries; one write a batch is enough.
         if matches!(write, Write::Conversation(_)) {
@@ -47,7 +66,7 @@ impl Draft {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.writes.is_empty()
+        self.entries.is_empty() && self.writes.is_empty() && self.noted.is_empty()
     }
 }
 
@@ -84,10 +103,19 @@ pub(crate) struct Log {
     pub(crate) committed_chain: LogChain,
     in_flight: VecDeque<InFlight>,
     batches: VecDeque<(Ticket, Lsn)>,
+    /// The other chain.
+    pub(crate) audit: Audit,
 }
 
 impl Log {
-    pub(crate) fn new(key: HubKey, epochs: Vec<(Epoch, Lsn)>, head: Lsn, chain: LogChain, at_ms: u64) -> Self {
+    pub(crate) fn new(
+        key: HubKey,
+        epochs: Vec<(Epoch, Lsn)>,
+        head: Lsn,
+        chain: LogChain,
+        at_ms: u64,
+        audit: AuditHead,
+    ) -> Self {
         Self {
             key,
             epoch: epochs.last().map_or_else(Epoch::default, |(epoch, _)| *epoch),
@@ -101,6 +129,7 @@ impl Log {
             committed_chain: chain,
             in_flight: VecDeque::new(),
             batches: VecDeque::new(),
+            audit: Audit::new(audit),
         }
     }
 
@@ -155,6 +184,8 @@ impl Log {
         if !draft.entries.is_empty() {
             draft.writes.push(Write::Head { lsn: self.head, chain: self.chain, at_ms: self.at_ms });
         }
+        // Numbered here, not when they were noted: drafts are committed in the order of their tickets.
+        self.audit.append(&self.key, self.epoch, &draft.noted, &mut draft.writes);
         self.batches.push_back((self.ticket, self.head));
         effects.push(Effect::Commit(Batch {
             ticket: self.ticket,

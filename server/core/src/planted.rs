@@ -53,6 +53,18 @@ pub enum HubBug {
     UndoneStaysKnown,
     /// Edits are not looked at for sensitive words.
     EditsUnread,
+    /// Some directory changes have no row in the audit log.
+    AuditForgotten,
+    /// A push is judged by the durable directory alone: a loss that is sequenced before it does not count yet.
+    PushJudgedByDurable,
+    /// A document that was read for a device is sent whatever happened meanwhile.
+    FetchAnsweredAfterLoss,
+    /// A lease is told to everyone who is connected.
+    LeaseToldToAll,
+    /// A device's row is not looked up again when its proof has taken time.
+    DeviceNotLookedUpAgain,
+    /// The connections of a revoked device stay open.
+    RevokedSessionKept,
 }
 
 impl HubBug {
@@ -82,6 +94,12 @@ impl HubBug {
         Self::StampBelieved,
         Self::UndoneStaysKnown,
         Self::EditsUnread,
+        Self::AuditForgotten,
+        Self::PushJudgedByDurable,
+        Self::FetchAnsweredAfterLoss,
+        Self::LeaseToldToAll,
+        Self::DeviceNotLookedUpAgain,
+        Self::RevokedSessionKept,
     ];
 }
 

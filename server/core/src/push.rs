@@ -10,6 +10,7 @@ use lockstep_protocol::limits;
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
 
 use crate::access::rank;
+use crate::audit::Asked;
 use crate::conversation::Slot;
 use crate::effect::Effect;
 use crate::hub::Hub;
@@ -64,6 +65,8 @@ impl Hub {
                     results.push(Outcome::Placed { hash: pushed.hash, stamp });
                 }
                 Err(refusal) => {
+                    let conversation = Some(push.document.conversation);
+                    self.audit_access(&mut draft, session, Asked::Push, conversation, refusal.known());
                     results.push(Outcome::Refused(*refusal));
                     break;
                 }
@@ -107,7 +110,15 @@ impl Hub {
         }
 
         // 2. The member may write here.
-        if !self.sees(slot, pusher.member) {
+        // By the hub's order: a loss that is sequenced before it counts, whether durable yet or not.
+        let sees = match self.planted.is(HubBug::PushJudgedByDurable) {
+            true => {
+                let conversation = slot.committed_conversation();
+                conversation.is_some_and(|seen| self.access.committed.may_see(pusher.member, seen))
+            }
+            false => self.sees(slot, pusher.member),
+        };
+        if !sees {
             return no(RefusalCode::ConversationUnknown);
         }
         if !self.access.may_write(pusher.member) {
@@ -225,7 +236,7 @@ impl Hub {
             }
             Fact::Retraction { message, .. } => {
                 let (row, target) = target_of(slot, message)?;
-                let manages = self.access.commands_as(member).is_some_and(|role| rank(role) >= 3);
+                let manages = self.access.commands_as(member).is_some_and(|role| rank(role) >= rank(Role::Manager));
                 if row.stamp.member != member && !manages {
                     return Err(RefusalCode::TargetForbidden);
                 }

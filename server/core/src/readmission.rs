@@ -8,6 +8,7 @@ use lockstep_protocol::frame::{OfferedEntry, Outcome, Tag};
 use lockstep_protocol::id::{ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, Lsn};
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
 
+use crate::audit::Asked;
 use crate::conversation::{Slot, Work};
 use crate::effect::Effect;
 use crate::hub::Hub;
@@ -86,7 +87,11 @@ impl Hub {
         for (place, offered) in entries {
             let outcome = match self.readmit_one(slot, &mut draft, id, offered) {
                 Ok(outcome) => outcome,
-                Err(code) => Outcome::Refused(Refusal::from(code)),
+                Err(code) => {
+                    let conversation = slot.row().map(|row| row.conversation.id);
+                    self.audit_access(&mut draft, id, Asked::Offer, conversation, Some(code));
+                    Outcome::Refused(Refusal::from(code))
+                }
             };
             results.push((place, outcome));
         }

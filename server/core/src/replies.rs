@@ -7,12 +7,14 @@ use lockstep_protocol::id::{ConversationId, DocumentId, DocumentKind, Lsn, Media
 use lockstep_protocol::limits;
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
 
+use crate::audit::Asked;
 use crate::conversation::Slot;
 use crate::effect::Effect;
 use crate::hub::{Hub, refused};
 use crate::input::SessionId;
 use crate::lock::Typed;
 use crate::log::{Author, Draft};
+use crate::planted::HubBug;
 use crate::push::target_of;
 use crate::row::{IndexRow, MediaRow, Write};
 
@@ -26,6 +28,7 @@ impl Hub {
         effects: &mut Vec<Effect>,
     ) {
         let Some(member) = self.seeing_member(slot, session).filter(|member| self.access.may_write(*member)) else {
+            self.audit_access_alone(session, Asked::Type, id, RefusalCode::WriteForbidden, effects);
             return self.send(session, &refused(None, RefusalCode::WriteForbidden.into()), effects);
         };
         if self.is_service(member) && !self.access.sequenced.policy.services_lock {
@@ -61,7 +64,8 @@ impl Hub {
                 .get(&session)
                 .is_some_and(|session| session.unsent_bytes < self.config.session_queue_bytes_max);
             // A lease is worth nothing late: a session without credit is not told.
-            if has_credit && self.seeing_member(slot, session).is_some() {
+            let sees = self.seeing_member(slot, session).is_some() || self.planted.is(HubBug::LeaseToldToAll);
+            if has_credit && sees {
                 self.send_bytes(session, bytes.clone(), effects);
             }
         }
@@ -96,7 +100,10 @@ impl Hub {
         let mut draft = Draft::default();
         let outcome = match self.try_mark(id, slot, &mut draft, session, message) {
             Ok(lsn) => Outcome::Done(lsn),
-            Err(code) => Outcome::Refused(code.into()),
+            Err(code) => {
+                self.audit_access(&mut draft, session, Asked::Mark, Some(id), Some(code));
+                Outcome::Refused(code.into())
+            }
         };
         let ticket = self.log.commit(draft, effects);
         self.ack_after(ticket, session, tag, vec![outcome], effects);
@@ -146,7 +153,11 @@ impl Hub {
                     resolution,
                 ))
             }
-            Err(refusal) => Outcome::Refused(*refusal),
+            Err(refusal) => {
+                let conversation = Some(resolve.conversation);
+                self.audit_access(&mut draft, session, Asked::Resolve, conversation, refusal.known());
+                Outcome::Refused(*refusal)
+            }
         };
         let ticket = self.log.commit(draft, effects);
         self.ack_after(ticket, session, resolve.tag, vec![outcome], effects);

@@ -14,6 +14,7 @@ use lockstep_protocol::id::{
 use lockstep_protocol::snapshot::{DocumentDigest, Table};
 use minicbor::{Decode, Encode};
 
+use crate::audit::{AuditEntry, AuditHead};
 use crate::scan::ScanRow;
 
 /// One row to write. Each replaces the row with the same key.
@@ -37,12 +38,18 @@ pub enum Write {
     },
     /// Entries up to here may be dropped: every one is covered by a snapshot or has no document.
     Floor(Lsn),
-    /// A member; none once removed.
+    /// A member. Former ones keep their row.
     Member(MemberId, Option<Member>),
     /// A device; none once revoked.
     Device(DeviceId, Option<Device>),
+    /// When a device was last seen, milliseconds since 1970; none once it is revoked.
+    Seen(DeviceId, Option<u64>),
     /// The policy.
     Policy(Policy),
+    /// A row of the audit log.
+    Audit(AuditEntry),
+    /// Of every batch that has such rows: the audit log's new end.
+    AuditHead(AuditHead),
     /// A conversation.
     Conversation(Box<ConversationRow>),
     /// A document's counters.

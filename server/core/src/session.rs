@@ -49,6 +49,8 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Proving {
     pub(crate) device: DeviceId,
+    /// Its member when it said Hello; only a planted bug looks at it.
+    pub(crate) member: MemberId,
     /// The cursor to catch up from, if it holds.
     pub(crate) cursor: Option<Cursor>,
     /// Those still to be held against the log.

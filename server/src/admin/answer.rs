@@ -3,12 +3,13 @@
 use std::fmt;
 
 use lockstep_core::row::ConversationRow;
-use lockstep_protocol::directory::{Device, Member};
-use lockstep_protocol::id::DeviceId;
+use lockstep_protocol::directory::{Member, Policy};
+use lockstep_protocol::frame::ListedDevice;
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
 use serde::{Deserialize, Serialize};
 
-use super::request::RoleName;
+use super::request::{CollisionName, RoleName};
+use crate::audit::{self, AuditPage, AuditVerdict};
 use crate::keychain::KeyStatus;
 
 /// An answer, tagged by its kind.
@@ -43,6 +44,12 @@ pub enum Answer {
         /// In order of id.
         devices: Vec<DeviceInfo>,
     },
+    /// The team's choices.
+    Policy(PolicyInfo),
+    /// Rows of the audit log.
+    Audit(AuditPage),
+    /// What the walk along the audit log's chain found.
+    AuditVerified(AuditVerdict),
     /// A conversation was opened.
     Conversation {
         /// Its id, hex.
@@ -179,11 +186,36 @@ pub struct DeviceInfo {
     pub member: u32,
     /// Shown name.
     pub name: String,
+    /// When the hub last heard of it; none if it never has.
+    pub last_seen: Option<String>,
 }
 
 impl DeviceInfo {
-    pub(super) fn new(id: DeviceId, device: &Device) -> Self {
-        Self { id: id.to_string(), member: device.member.0, name: device.name.clone() }
+    pub(crate) fn new(listed: &ListedDevice) -> Self {
+        let ListedDevice { device, member, name, seen_ms } = listed;
+        let last_seen = seen_ms.map(audit::time_text);
+        Self { id: device.to_string(), member: member.0, name: name.clone(), last_seen }
+    }
+}
+
+/// The team's choices.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PolicyInfo {
+    /// What becomes of a collided reply.
+    pub collision: CollisionName,
+    /// Whether agents see conversations that nobody is assigned to.
+    pub agents_see_unassigned: bool,
+    /// Whether service accounts take and meet the lock.
+    pub services_lock: bool,
+    /// Devices that a member may have at once; 0 for no limit.
+    pub devices_max: u32,
+}
+
+impl From<Policy> for PolicyInfo {
+    fn from(policy: Policy) -> Self {
+        let Policy { collision, agents_see_unassigned, services_lock, devices_max } = policy;
+        let devices_max = devices_max.unwrap_or(0);
+        Self { collision: collision.into(), agents_see_unassigned, services_lock, devices_max }
     }
 }
 
@@ -268,9 +300,10 @@ impl Failure {
                 "there is no such conversation; `lockstep conversation list` shows all"
             }
             Some(RefusalCode::DeviceUnknown) => "there is no such device; `lockstep device list` shows all",
-            Some(RefusalCode::AlreadyExists) => "this number or id is taken",
+            Some(RefusalCode::AlreadyExists) => "this number or id is taken; numbers of former members stay taken",
             Some(RefusalCode::LastOwner) => "this would leave the team without an owner; make someone else owner first",
             Some(RefusalCode::FieldInvalid | RefusalCode::TooLarge) => "a value is empty, too long or not allowed",
+            Some(RefusalCode::DevicesFull) => "this member has as many devices as the policy allows",
             Some(RefusalCode::ListFull) => "a list is at its limit",
             Some(RefusalCode::Draining) => "the hub is stopping",
             _ => "the hub refused",

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use lockstep_protocol::directory::Role;
+use lockstep_protocol::directory::{CollisionPolicy, Policy, Role};
 use lockstep_protocol::id::{ConversationId, DeviceId, ImportId};
 use serde::{Deserialize, Serialize};
+
+use crate::audit::AuditFilter;
 
 /// A request, tagged by its verb.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -101,6 +103,24 @@ pub enum Request {
     KeyRotate,
     /// The secret from which ids of imported messages are derived.
     ImportKey,
+    /// The team's choices.
+    PolicyShow,
+    /// Changes some of the team's choices.
+    PolicySet(PolicyChange),
+    /// Messages of a conversation are about to be written into a file on this machine.
+    Exported {
+        /// Which conversation.
+        conversation: Hex<ConversationId>,
+    },
+    /// Rows of the audit log.
+    Audit {
+        /// Only rows after this one; 0 to begin.
+        after: u64,
+        /// Which.
+        filter: AuditFilter,
+    },
+    /// Walks the audit log's chain.
+    AuditVerify,
     /// Takes the certificate's files as they are now.
     RefreshCertificate,
     /// The list of sensitive words.
@@ -124,6 +144,68 @@ pub enum Request {
     },
 }
 
+/// Changes of the policy; what is none stays.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyChange {
+    /// What becomes of a reply that lost: kept back, or sent and marked
+    #[arg(long)]
+    pub collision: Option<CollisionName>,
+    /// Whether agents see conversations that nobody is assigned to
+    #[arg(long, value_name = "true|false")]
+    pub agents_see_unassigned: Option<bool>,
+    /// Whether service accounts take and meet the lock
+    #[arg(long, value_name = "true|false")]
+    pub services_lock: Option<bool>,
+    /// Devices that a member may have at once; 0 for no limit
+    #[arg(long, value_name = "NUMBER")]
+    pub devices_max: Option<u32>,
+}
+
+impl PolicyChange {
+    /// The policy with these changes.
+    #[must_use]
+    pub fn apply(self, policy: Policy) -> Policy {
+        Policy {
+            collision: self.collision.map_or(policy.collision, CollisionPolicy::from),
+            agents_see_unassigned: self.agents_see_unassigned.unwrap_or(policy.agents_see_unassigned),
+            services_lock: self.services_lock.unwrap_or(policy.services_lock),
+            devices_max: match self.devices_max {
+                None => policy.devices_max,
+                Some(max) => Some(max).filter(|max| *max > 0),
+            },
+        }
+    }
+}
+
+/// What becomes of a collided reply, by name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum CollisionName {
+    /// Kept back until its author decides.
+    Hold,
+    /// Sent, but marked.
+    Flag,
+}
+
+impl From<CollisionName> for CollisionPolicy {
+    fn from(name: CollisionName) -> Self {
+        match name {
+            CollisionName::Hold => Self::Hold,
+            CollisionName::Flag => Self::Flag,
+        }
+    }
+}
+
+impl From<CollisionPolicy> for CollisionName {
+    fn from(policy: CollisionPolicy) -> Self {
+        match policy {
+            CollisionPolicy::Hold => Self::Hold,
+            CollisionPolicy::Flag => Self::Flag,
+        }
+    }
+}
+
 /// A role, by name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -138,6 +220,9 @@ pub enum RoleName {
     Auditor,
     /// A channel connector or bot.
     Service,
+    /// Left the team; shown, never given.
+    #[value(skip)]
+    Former,
 }
 
 impl From<RoleName> for Role {
@@ -148,6 +233,7 @@ impl From<RoleName> for Role {
             RoleName::Agent => Self::Agent,
             RoleName::Auditor => Self::Auditor,
             RoleName::Service => Self::Service,
+            RoleName::Former => Self::Former,
         }
     }
 }
@@ -160,6 +246,7 @@ impl From<Role> for RoleName {
             Role::Agent => Self::Agent,
             Role::Auditor => Self::Auditor,
             Role::Service => Self::Service,
+            Role::Former => Self::Former,
         }
     }
 }
@@ -172,6 +259,7 @@ impl fmt::Display for RoleName {
             Self::Agent => "agent",
             Self::Auditor => "auditor",
             Self::Service => "service",
+            Self::Former => "former",
         })
     }
 }

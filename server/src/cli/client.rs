@@ -14,8 +14,9 @@ use lockstep_protocol::link::Link;
 use lockstep_protocol::refusal::RefusalCode;
 use tokio::time::Instant;
 
-use super::Options;
 use super::exit::{Exit, Failed};
+use super::{Options, manage, output};
+use crate::admin::{AdminClient, Answer, DeviceInfo, Hex, Request, SOCKET};
 use show::{ConversationLine, MessageLine};
 
 #[derive(Debug, Args)]
@@ -137,6 +138,8 @@ enum ClientVerb {
     },
     /// Wait until everything written here is confirmed and everything there is to see is here
     Sync,
+    /// List the devices that one may revoke: one's own, and those of whom one manages
+    Devices,
     /// Write a conversation's documents as Automerge files
     Export {
         /// Conversation
@@ -176,7 +179,8 @@ pub(super) fn run(options: &Options, client: Client) -> Result<(), Failed> {
             return show::enrolled(&status??, options.json);
         }
         let device = Device::open(&client.home).await?;
-        let done = Desk { device: &device, wait, json: options.json }.run(client.verb).await;
+        let folder = options.config().ok().map(|config| config.folder);
+        let done = Desk { device: &device, folder, wait, json: options.json }.run(client.verb).await;
         device.close().await;
         done
     })
@@ -184,6 +188,8 @@ pub(super) fn run(options: &Options, client: Client) -> Result<(), Failed> {
 
 struct Desk<'a> {
     device: &'a Device,
+    /// Of the hub on this machine, if there is one.
+    folder: Option<PathBuf>,
     wait: Duration,
     json: bool,
 }
@@ -285,14 +291,34 @@ impl Desk<'_> {
                 tokio::time::sleep_until(until).await;
                 show::done(self.json)
             }
+            ClientVerb::Devices => {
+                within(self.wait, self.device.online()).await??;
+                let devices = within(self.wait, self.device.devices()).await??;
+                let answer = Answer::Devices { devices: devices.iter().map(DeviceInfo::new).collect() };
+                if self.json { output::json(&answer) } else { manage::print(&answer, false) }
+            }
             ClientVerb::Export { conversation, to, .. } => {
                 let conversation = self.conversation(&conversation).await?;
                 self.catch_up().await;
                 self.history(conversation, usize::MAX).await?;
                 std::fs::create_dir_all(&to)?;
+                self.tell_audit(conversation).await;
                 let documents = self.device.export(conversation).await?;
                 show::export(&documents, &to, self.json)
             }
+        }
+    }
+
+    /// On the hub's own machine an export is an act for the audit log. Elsewhere there is no hub to tell, and a device
+    /// shows its member nothing that they may not see.
+    async fn tell_audit(&self, conversation: ConversationId) {
+        let Some(folder) = self.folder.as_deref().filter(|folder| folder.join(SOCKET).exists()) else { return };
+        let told = async {
+            let mut client = AdminClient::connect(folder).await?;
+            client.ask(&Request::Exported { conversation: Hex(conversation) }).await
+        };
+        if let Err(error) = told.await {
+            tracing::warn!(%error, "this export could not be written into the audit log of the hub on this machine");
         }
     }
 

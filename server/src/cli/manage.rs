@@ -1,7 +1,7 @@
 //! Verbs that a running hub does, over its admin socket.
 
 use super::exit::{Exit, Failed};
-use super::{ConversationVerb, DeviceVerb, KeyVerb, MemberVerb, Options, WordsVerb, output};
+use super::{ConversationVerb, DeviceVerb, KeyVerb, MemberVerb, Options, PolicyVerb, WordsVerb, output};
 use crate::admin::{AdminClient, Answer, Request, ScanInfo};
 use crate::keychain::KeyStatus;
 
@@ -50,6 +50,15 @@ impl From<DeviceVerb> for Task {
                 device.parse().map_or_else(Self::Unusable, |device| Self::Ask(Request::DeviceRevoke { device }))
             }
         }
+    }
+}
+
+impl From<PolicyVerb> for Task {
+    fn from(verb: PolicyVerb) -> Self {
+        Self::Ask(match verb {
+            PolicyVerb::Show => Request::PolicyShow,
+            PolicyVerb::Set(change) => Request::PolicySet(change),
+        })
     }
 }
 
@@ -143,9 +152,11 @@ pub(super) fn print(answer: &Answer, qr: bool) -> Result<(), Failed> {
             output::table(&["category", "word", "bytes"], &rows.collect::<Vec<_>>())
         }
         Answer::Devices { devices } => {
-            let rows =
-                devices.iter().map(|device| vec![device.id.clone(), device.member.to_string(), device.name.clone()]);
-            output::table(&["device", "member", "name"], &rows.collect::<Vec<_>>())
+            let rows = devices.iter().map(|device| {
+                let last_seen = device.last_seen.clone().unwrap_or_else(|| "never".into());
+                vec![device.id.clone(), device.member.to_string(), device.name.clone(), last_seen]
+            });
+            output::table(&["device", "member", "name", "last seen"], &rows.collect::<Vec<_>>())
         }
         Answer::Conversations { conversations } => {
             let list = |members: &[u32]| members.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
@@ -165,6 +176,21 @@ pub(super) fn print(answer: &Answer, qr: bool) -> Result<(), Failed> {
             ];
             rows.iter().try_for_each(|(name, value)| output::line(&format!("{name:<13} {value}")))
         }
+        Answer::Policy(policy) => {
+            let limit = match policy.devices_max {
+                0 => "no limit".to_owned(),
+                max => max.to_string(),
+            };
+            let rows = [
+                ("collision", format!("{:?}", policy.collision).to_lowercase()),
+                ("agents see unassigned", policy.agents_see_unassigned.to_string()),
+                ("services lock", policy.services_lock.to_string()),
+                ("devices a member", limit),
+            ];
+            rows.iter().try_for_each(|(name, value)| output::line(&format!("{name:<21} {value}")))
+        }
+        Answer::Audit(page) => super::audit::print(&page.rows),
+        Answer::AuditVerified(verdict) => super::audit::print_verdict(verdict),
         Answer::Status(status) => {
             let days = status.certificate_days_left.map_or("expired".into(), |days| format!("{days} days left"));
             let rows = [

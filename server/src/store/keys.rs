@@ -8,13 +8,14 @@
 //! | `meta` | name, ASCII | see [`Meta`] |
 //! | `log` | LSN (8) | time (8) ‖ log chain (32) ‖ flags (1) ‖ document (21) or conversation (16) or nothing ‖ entry |
 //! | `tails` | document (21) ‖ LSN (8) | nothing: finds a document's entries in `log` |
-//! | `directory` | 0 ‖ member (4), 1 ‖ device (16), 2 (policy), 3 (words) | CBOR of the member, device, policy or list |
+//! | `directory` | 0 ‖ member (4), 1 ‖ device (16), 2 (policy), 3 ‖ device (16), 4 (words) | CBOR of the member, device or policy; when the device was last seen; CBOR of what the team changed in the list of sensitive words |
 //! | `conversations` | conversation (16) | CBOR of `ConversationRow` |
 //! | `documents` | document (21) | CBOR of `DocumentRow` |
 //! | `chains` | document (21) ‖ actor (16) | CBOR of `ChainRow` |
 //! | `keys` | conversation (16) ‖ key (16) | what the log does not say of the fact there, see `index.rs`; or CBOR of `IndexRow` |
 //! | `data_keys` | class (1), or conversation (16) ‖ class (1) | id of the data key (8) of the hub, or of the conversation |
 //! | `snapshots` | document (21) | CBOR of `upto`, saved document, table by columns; compressed |
+//! | `audit` | sequence (8) | chain (32) ‖ CBOR of `AuditRow` |
 //!
 //! Values stand in envelopes, most of them sealed: see `seal.rs`.
 //!
@@ -30,6 +31,7 @@ use super::seal::Owner;
 ///
 /// 1: snapshots with their tables by rows. 2: by columns; those by rows are still read. 3: rows of `keys` without what
 /// the log says; whole ones are still read. 4: sealed; rows in the clear are still read, until all of them are sealed.
+/// Also the audit log, former members, when devices were seen.
 pub const FORMAT_VERSION: u32 = 4;
 /// From here on a store has rows that nobody can read without the file of keys.
 pub const FIRST_SEALED_FORMAT: u32 = 4;
@@ -57,11 +59,13 @@ pub enum Family {
     Snapshots,
     /// Which data key seals what.
     DataKeys,
+    /// The audit log.
+    Audit,
 }
 
 impl Family {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Meta,
         Self::Log,
         Self::Tails,
@@ -72,6 +76,7 @@ impl Family {
         Self::Keys,
         Self::Snapshots,
         Self::DataKeys,
+        Self::Audit,
     ];
 
     /// Its name in the store.
@@ -88,6 +93,7 @@ impl Family {
             Self::Keys => "keys",
             Self::Snapshots => "snapshots",
             Self::DataKeys => "data_keys",
+            Self::Audit => "audit",
         }
     }
 }
@@ -105,6 +111,8 @@ pub enum Meta {
     Floor,
     /// CBOR of `ScanRow`: how far the look at everything stored got with that list.
     Scan,
+    /// Sequence (8) ‖ time (8) ‖ chain (32): the end of the audit log. None before its first row.
+    Audit,
 }
 
 impl Meta {
@@ -117,6 +125,7 @@ impl Meta {
             Self::Head => b"head",
             Self::Floor => b"floor",
             Self::Scan => b"scan",
+            Self::Audit => b"audit",
         }
     }
 
@@ -133,7 +142,8 @@ pub const EPOCH_PREFIX: &[u8] = b"epoch/";
 const MEMBER: u8 = 0;
 const DEVICE: u8 = 1;
 const POLICY: u8 = 2;
-const WORDS: u8 = 3;
+const SEEN: u8 = 3;
+const WORDS: u8 = 4;
 
 /// A row of the family `directory`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,6 +156,8 @@ pub enum DirectoryKey {
     Policy,
     /// What the team changed in the list of sensitive words.
     Words,
+    /// When a device was last seen.
+    Seen(DeviceId),
 }
 
 impl DirectoryKey {
@@ -157,6 +169,7 @@ impl DirectoryKey {
             Self::Device(id) => [&[DEVICE][..], &id.0].concat(),
             Self::Policy => vec![POLICY],
             Self::Words => vec![WORDS],
+            Self::Seen(id) => [&[SEEN][..], &id.0].concat(),
         }
     }
 
@@ -169,6 +182,7 @@ impl DirectoryKey {
             DEVICE => Some(Self::Device(DeviceId(rest.try_into().ok()?))),
             POLICY if rest.is_empty() => Some(Self::Policy),
             WORDS if rest.is_empty() => Some(Self::Words),
+            SEEN => Some(Self::Seen(DeviceId(rest.try_into().ok()?))),
             _ => None,
         }
     }
@@ -287,9 +301,12 @@ mod tests {
             assert_eq!(lsn_of(&tail(id, Lsn(258))), Some(Lsn(258)));
         }
         assert!(tail(documents[0], Lsn(255)) < tail(documents[0], Lsn(256)));
-        for key in
-            [DirectoryKey::Member(MemberId(70_000)), DirectoryKey::Device(DeviceId([3; 16])), DirectoryKey::Policy]
-        {
+        for key in [
+            DirectoryKey::Member(MemberId(70_000)),
+            DirectoryKey::Device(DeviceId([3; 16])),
+            DirectoryKey::Policy,
+            DirectoryKey::Seen(DeviceId([3; 16])),
+        ] {
             assert_eq!(DirectoryKey::from_bytes(&key.to_bytes()), Some(key));
         }
         assert_eq!(DirectoryKey::from_bytes(&[MEMBER, 1]), None);

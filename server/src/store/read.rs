@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use lockstep_core::audit::AuditHead;
 use lockstep_core::query::{Answer, Query, StoredEntry};
 use lockstep_core::row::{ChainRow, ConversationRow, DocumentRow, DocumentState, SnapshotRow};
 use lockstep_core::scan::ScanRow;
@@ -16,6 +17,7 @@ use lockstep_seal::{Class, DataKeyId};
 use minicbor::Decode;
 use rocksdb::{DB, Direction, IteratorMode, ReadOptions, SnapshotWithThreadMode};
 
+use super::audit;
 use super::index::{self, Index};
 use super::keys::{self, DirectoryKey, Family, Meta};
 use super::record::{self, Floor, Head, LogRecord};
@@ -41,6 +43,10 @@ pub struct Stored {
     pub words: Option<Vec<u8>>,
     /// How far the look at everything stored got with that list.
     pub scan: ScanRow,
+    /// When devices were last seen, milliseconds since 1970.
+    pub seen: BTreeMap<DeviceId, u64>,
+    /// The end of the audit log.
+    pub audit: AuditHead,
 }
 
 /// The committed state at one moment.
@@ -54,13 +60,14 @@ impl<'a> Reader<'a> {
         Self { store, snapshot: store.db.snapshot() }
     }
 
-    /// What a hub starts from. Also proves that the log ends where the store says that it does.
+    /// What a hub starts from. Also proves that the log and the audit log end where the store says that they do.
     ///
     /// # Errors
     /// `Corrupt`, `Engine`.
     pub fn stored(&self) -> Result<Stored, StoreError> {
         let (mut members, mut devices, mut policy) = (BTreeMap::new(), BTreeMap::new(), Policy::default());
         let mut words = None;
+        let mut seen = BTreeMap::new();
         self.scan(Family::Directory, &[], |key, value| {
             let place = Place { family: Family::Directory, key };
             match DirectoryKey::from_bytes(key).ok_or_else(|| StoreError::corrupt(place, "no directory key"))? {
@@ -68,6 +75,7 @@ impl<'a> Reader<'a> {
                 DirectoryKey::Device(id) => drop(devices.insert(id, decode(place, value)?)),
                 DirectoryKey::Policy => policy = decode(place, value)?,
                 DirectoryKey::Words => words = Some(value.to_vec()),
+                DirectoryKey::Seen(id) => drop(seen.insert(id, decode(place, value)?)),
             }
             Ok(true)
         })?;
@@ -81,7 +89,8 @@ impl<'a> Reader<'a> {
             }
         }
         let scan = self.row(Family::Meta, Meta::Scan.key())?.unwrap_or_default();
-        Ok(Stored { head, floor, epochs, members, devices, policy, words, scan })
+        let audit = self.audit_end()?;
+        Ok(Stored { head, floor, epochs, members, devices, policy, words, scan, seen, audit })
     }
 
     /// Answers one of the core's questions.
@@ -252,12 +261,21 @@ impl<'a> Reader<'a> {
                     Some(DirectoryKey::Device(_)) => drop(decode::<Device>(place, value)?),
                     Some(DirectoryKey::Policy) => drop(decode::<Policy>(place, value)?),
                     Some(DirectoryKey::Words) => {}
+                    Some(DirectoryKey::Seen(_)) => drop(decode::<u64>(place, value)?),
                     None => return Err(StoreError::corrupt(place, "no directory key")),
                 },
                 Family::Conversations => drop(decode::<ConversationRow>(place, value)?),
                 Family::Documents => drop(decode::<DocumentRow>(place, value)?),
                 Family::Chains => drop(decode::<ChainRow>(place, value)?),
                 Family::Keys => drop(index.complete(key, value)?),
+                Family::Audit => {
+                    let sequence = keys::lsn_of(key).filter(|lsn| expected.is_none_or(|expected| *lsn == expected));
+                    let sequence =
+                        sequence.ok_or_else(|| StoreError::corrupt(place, "the row before it is missing"))?;
+                    audit::decode(sequence.0, value)
+                        .ok_or_else(|| StoreError::corrupt(place, "no row of the audit log"))?;
+                    expected = Some(sequence.next());
+                }
                 Family::Snapshots => {
                     record::decode_snapshot(value).ok_or_else(|| StoreError::corrupt(place, "no snapshot"))?;
                 }
@@ -473,7 +491,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Calls `each` with every row from a key on, until it answers false.
-    fn scan(
+    pub(super) fn scan(
         &self,
         family: Family,
         from: &[u8],

@@ -93,7 +93,7 @@ fn owner_of(place: Place<'_>, value: &[u8]) -> Result<Owner, StoreError> {
             let record = LogRecord::decode(value).ok_or_else(|| StoreError::corrupt(place, "no record of the log"))?;
             Ok(record.conversation.map_or(Owner::Hub, Owner::Conversation))
         }
-        Family::Directory | Family::Meta | Family::Tails | Family::DataKeys => Ok(Owner::Hub),
+        Family::Directory | Family::Meta | Family::Tails | Family::DataKeys | Family::Audit => Ok(Owner::Hub),
         Family::Conversations | Family::Documents | Family::Chains | Family::Keys | Family::Snapshots => {
             let id = place.key.first_chunk().ok_or_else(|| StoreError::corrupt(place, "no conversation in the key"))?;
             Ok(Owner::Conversation(ConversationId(*id)))

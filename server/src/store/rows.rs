@@ -6,6 +6,7 @@ use lockstep_protocol::id::ConversationId;
 use lockstep_seal::Class;
 use rocksdb::{ColumnFamily, WriteBatch};
 
+use super::audit;
 use super::index;
 use super::keys::{self, DirectoryKey, Family, Meta};
 use super::record;
@@ -62,6 +63,12 @@ impl<'a> Rows<'a> {
             Write::Scan(row) => self.put_meta(Meta::Scan.key(), &codec::encode(row)),
             Write::Member(id, member) => self.put_directory(DirectoryKey::Member(*id), member.as_ref()),
             Write::Device(id, device) => self.put_directory(DirectoryKey::Device(*id), device.as_ref()),
+            Write::Seen(id, at_ms) => self.put_directory(DirectoryKey::Seen(*id), at_ms.as_ref()),
+            Write::Audit(entry) => {
+                let of = (Owner::Hub, Class::Normal);
+                self.put(Family::Audit, &entry.sequence.to_be_bytes(), of, |bytes| audit::encode(entry, bytes))
+            }
+            Write::AuditHead(head) => self.put_meta(Meta::Audit.key(), &audit::encode_head(head)),
             Write::Policy(policy) => self.put_directory(DirectoryKey::Policy, Some(policy)),
             Write::Conversation(row) => {
                 let id = row.conversation.id;

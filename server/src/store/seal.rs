@@ -152,6 +152,7 @@ fn tells(family: Family, payload: &[u8]) -> bool {
         Family::Meta | Family::Tails | Family::DataKeys => false,
         Family::Keys => !index::is_slim(payload),
         Family::Log
+        | Family::Audit
         | Family::Directory
         | Family::Conversations
         | Family::Documents

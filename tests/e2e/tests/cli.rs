@@ -20,7 +20,7 @@ impl Shell {
     }
 
     fn lines(&mut self, arguments: &[&str]) -> Vec<Value> {
-        let words = if ["client", "member", "device", "conversation", "certificate", "migrate", "words"]
+        let words = if ["client", "member", "device", "conversation", "certificate", "migrate", "words", "policy"]
             .contains(&arguments[0])
         {
             2
@@ -62,6 +62,15 @@ fn every_verb_answers_in_json() {
     let mia = members["members"].as_array().unwrap().iter().find(|member| member["id"] == 10).unwrap().clone();
     assert_eq!((mia["name"].as_str(), mia["role"].as_str()), (Some("Mia Manager"), Some("auditor")));
     shell.ask(&["member", "remove", "10"]);
+    // Name and number stay; the number is not given again.
+    let members = shell.ask(&["member", "list"]);
+    let mia = members["members"].as_array().unwrap().iter().find(|member| member["id"] == 10).unwrap().clone();
+    assert_eq!((mia["name"].as_str(), mia["role"].as_str()), (Some("Mia Manager"), Some("former")));
+    shell.fails(&["member", "add", "Other", "--id", "10"], 1, "already_exists");
+
+    assert_eq!(shell.ask(&["policy", "show"])["devices_max"], 0);
+    shell.ask(&["policy", "set", "--devices-max", "3"]);
+    assert_eq!(shell.ask(&["policy", "show"])["devices_max"], 3);
 
     let opened = shell.ask(&["conversation", "new", "Acme", "--service", "9", "--assign", "2"]);
     let conversation = opened["id"].as_str().unwrap().to_owned();
@@ -74,6 +83,8 @@ fn every_verb_answers_in_json() {
     assert_eq!(shell.ask(&["client", "enrol", &link])["member"], 2);
     let devices = shell.ask(&["device", "list"]);
     let device = devices["devices"][0]["id"].as_str().unwrap().to_owned();
+    assert!(devices["devices"][0]["last_seen"].as_str().unwrap().ends_with('Z'), "{devices}");
+    assert_eq!(shell.ask(&["client", "devices"])["devices"], devices["devices"]);
 
     assert_eq!(shell.ask(&["client", "conversations"])["conversations"][0]["customer"], "Acme");
     let sent = shell.ask(&["client", "send", &conversation, "Good morning"]);
@@ -110,6 +121,28 @@ fn every_verb_answers_in_json() {
     assert!(shell.ask(&["doctor"])["findings"].as_array().unwrap().len() >= 4);
     shell.ask(&["certificate", "reload"]);
     shell.ask(&["device", "revoke", &device]);
+    let kinds = |rows: Vec<Value>| rows.iter().map(|row| row["what"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let rows = kinds(shell.lines(&["audit"]));
+    for kind in [
+        "epoch-began",
+        "member-added",
+        "role-changed",
+        "policy-changed",
+        "assigned",
+        "invited",
+        "enrolment",
+        "sign-in",
+        "exported",
+        "device-revoked",
+    ] {
+        assert!(rows.iter().any(|row| row == kind), "{kind} is missing: {rows:?}");
+    }
+    let about_mia = kinds(shell.lines(&["audit", "--who", "10"]));
+    assert_eq!(about_mia, ["member-added", "role-changed", "member-removed"]);
+    assert_eq!(kinds(shell.lines(&["audit", "--what", "policy", "--since", "1h"])), ["policy-changed"]);
+    assert!(shell.lines(&["audit", "--since", "2200-01-01"]).is_empty());
+    let verdict = shell.ask(&["audit", "verify"]);
+    assert_eq!((verdict["rows"].as_u64(), &verdict["bad"]), (Some(rows.len() as u64), &Value::Null));
 
     // What has no JSON: it prints files for other programs.
     for shown in [&["completions", "bash"][..], &["--help"], &["--version"]] {
@@ -128,4 +161,7 @@ fn every_verb_answers_in_json() {
     shell.fails(&["init", "--owner", "Someone"], 64, "exists");
     shell.team.hub.kill();
     shell.fails(&["status"], 69, "not_running");
+    // A stopped hub's audit log can be read too, and the refused commands of its own machine are none of it.
+    assert_eq!(shell.lines(&["audit"]).len(), rows.len());
+    assert_eq!(shell.ask(&["audit", "verify"])["bad"], Value::Null);
 }

@@ -2,12 +2,13 @@
 
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use lockstep_e2e::{Hub, Team, raw, within};
 use lockstep_protocol::codec;
-use lockstep_protocol::frame::HubFrame;
+use lockstep_protocol::frame::{DeviceFrame, Enrol, HubFrame};
+use lockstep_protocol::id::{InviteCode, PublicKey, Signature};
 use lockstep_protocol::limits;
 use lockstep_protocol::refusal::RefusalCode;
 use tokio_rustls::client::TlsStream;
@@ -87,6 +88,39 @@ async fn a_frame_of_a_later_version_is_skipped() {
     let Some(HubFrame::Refusal { refusal, .. }) = next(&mut socket).await else { panic!("a refusal") };
     assert_eq!(refusal.known(), Some(RefusalCode::Malformed));
     drop(team.device(1).await);
+}
+
+/// Tries a code that nobody made, from one of this machine's addresses.
+async fn guess(hub: &Hub, source: Ipv4Addr, number: u8) -> Option<RefusalCode> {
+    let tls = raw::tls_from(source, &hub.address()).await;
+    let mut socket = websocket(hub, tls).await;
+    assert!(matches!(next(&mut socket).await, Some(HubFrame::Challenge { .. })));
+    let (code, key) = (InviteCode([number; 16]), PublicKey([number; 32]));
+    let (version, proof) = (limits::PROTOCOL_VERSION, Signature([number; 64]));
+    let enrol = DeviceFrame::Enrol(Enrol { version, code, key, name: "guess".into(), proof });
+    socket.send(Message::binary(codec::encode(&enrol))).await.unwrap();
+    let Some(HubFrame::Refusal { refusal, .. }) = next(&mut socket).await else { panic!("a refusal") };
+    assert_eq!(next(&mut socket).await, None);
+    refusal.known()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_guesses_codes_waits_longer_and_longer_and_nobody_else_does() {
+    let mut team = Team::new();
+    let began = Instant::now();
+    for number in 0..7 {
+        assert_eq!(guess(&team.hub, Ipv4Addr::new(127, 0, 0, 3), number).await, Some(RefusalCode::CodeInvalid));
+    }
+    // Three are free, and perhaps one more, which is noted when its connection has ended; then 250, 500 … milliseconds.
+    assert!(began.elapsed() >= Duration::from_millis(700), "guesses came through in {:?}", began.elapsed());
+    // One more waits a second; meanwhile a device of another address is enrolled.
+    tokio::select! {
+        _ = guess(&team.hub, Ipv4Addr::new(127, 0, 0, 3), 9) => panic!("the guesser came first"),
+        code = guess(&team.hub, Ipv4Addr::new(127, 0, 0, 4), 8) => assert_eq!(code, Some(RefusalCode::CodeInvalid)),
+    }
+    drop(team.device(1).await);
+    let rows = team.hub.json(&["audit", "verify"]);
+    assert_eq!(rows["bad"], serde_json::Value::Null, "{rows}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! The checkers: what must hold while a seed runs and after it.
 
+mod audit;
 mod bounds;
 mod import;
 pub mod lock;
@@ -12,6 +13,7 @@ pub mod visibility;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use lockstep_core::audit::AuditHead;
 use lockstep_core::effect::{Batch, Ticket};
 use lockstep_core::row::Write;
 use lockstep_protocol::entry::{Entry, HubKey};
@@ -86,6 +88,8 @@ pub struct Checker {
     pub late_ops_max: u32,
     /// What documents are made of.
     pub worker: Worker,
+    /// Where the audit log ends, as it is durable.
+    pub audit: AuditHead,
 }
 
 impl Checker {
@@ -110,6 +114,7 @@ impl Checker {
             returns: 0,
             late_ops_max,
             worker: Worker::Facts,
+            audit: AuditHead::default(),
         }
     }
 
@@ -147,7 +152,8 @@ impl Checker {
             self.entry(logged, true_ms, wall_ms)?;
             self.check_import(logged, &batch.writes, wall_ms)?;
         }
-        self.check_sensitive(batch)
+        self.check_sensitive(batch)?;
+        self.check_audit(batch)
     }
 
     /// The hub's process ended; what was not durable is gone.
@@ -157,8 +163,9 @@ impl Checker {
     }
 
     /// The disk now holds an older state.
-    pub fn disk_replaced(&mut self, model: LogModel) {
+    pub fn disk_replaced(&mut self, model: LogModel, audit: AuditHead) {
         self.returns += 1;
+        self.audit = audit;
         self.acknowledged.forget_after(model.head());
         self.model = model;
     }
@@ -190,6 +197,7 @@ impl Checker {
             self.leases.told(*conversation, *holder, true_ms + u64::from(*for_ms));
         }
         self.check_durable(frame)?;
+        self.check_known(device, frame)?;
         self.check_visible(member, frame)
     }
 

@@ -7,6 +7,7 @@ use lockstep_core::effect::{Batch, CloseReason, Effect, ImportPlan, Report};
 use lockstep_core::hub::{Hub, HubConfig};
 use lockstep_core::input::{ApplyFailure, ImportSegment, Input, Now, SessionId};
 use lockstep_core::planted::Planted;
+use lockstep_core::query::{Answer, LoadFailure, Query};
 use lockstep_protocol::auth::{DeviceKey, Transcript};
 use lockstep_protocol::change::{self, ChainHead};
 use lockstep_protocol::codec;
@@ -42,6 +43,9 @@ pub struct LocalHub {
     pub now: Now,
     /// Whether what is sent leaves at once, so that credit returns.
     pub reads: bool,
+    /// Whether syncs and reads wait until [`LocalHub::release`] lets one of them end.
+    pub holds: bool,
+    held: Vec<Held>,
     /// Who compacts documents; without it every attempt fails as unreadable.
     pub worker: Option<Worker>,
     /// Every batch that became durable, in order.
@@ -63,8 +67,17 @@ impl LocalHub {
     /// As [`LocalHub::new`], for devices that pin this certificate key.
     #[must_use]
     pub fn with_pin(config: HubConfig, pinned: PinnedKeyHash) -> Self {
-        let identity =
-            Identity { hub: HubId([7; 16]), key: HubKey::new(&[8; 32]), pinned, config, planted: Planted::default() };
+        Self::made(config, pinned, Planted::default())
+    }
+
+    /// As [`LocalHub::new`], with a bug.
+    #[must_use]
+    pub fn with_bug(config: HubConfig, planted: Planted) -> Self {
+        Self::made(config, PinnedKeyHash([9; 32]), planted)
+    }
+
+    fn made(config: HubConfig, pinned: PinnedKeyHash, planted: Planted) -> Self {
+        let identity = Identity { hub: HubId([7; 16]), key: HubKey::new(&[8; 32]), pinned, config, planted };
         let store = Store::default();
         let now = Now { wall_ms: 1_790_000_000_000, mono_ms: 1_000_000 };
         let mut effects = Vec::new();
@@ -77,6 +90,8 @@ impl LocalHub {
             reports: Vec::new(),
             now,
             reads: true,
+            holds: false,
+            held: Vec::new(),
             worker: None,
             committed: Vec::new(),
             answers: Vec::new(),
@@ -113,6 +128,14 @@ impl LocalHub {
                     self.closed.push((session, reason));
                     Input::Disconnected { session }
                 }
+                Effect::Commit(batch) if self.holds => {
+                    self.store.write(batch);
+                    continue;
+                }
+                Effect::Load(query) if self.holds => {
+                    self.held.push(Held::Read(query));
+                    continue;
+                }
                 Effect::Commit(batch) => {
                     let ticket = batch.ticket;
                     self.store.write(batch);
@@ -148,6 +171,33 @@ impl LocalHub {
             let mut effects = Vec::new();
             self.hub.handle(self.now, input, &mut effects);
             waiting.extend(effects);
+        }
+    }
+
+    /// What waits: reads, answers on their way, and, as one, everything that is not synced.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.held.len() + usize::from(self.store.unsynced() > 0)
+    }
+
+    /// Lets one thing that waits go on: everything written is synced, or a row is read, or its answer arrives. What was
+    /// read may be old when it arrives.
+    pub fn release(&mut self, at: usize) {
+        if at >= self.held.len() {
+            let synced = self.store.synced();
+            let newest = synced.last().map(|batch| batch.ticket);
+            self.committed.extend(synced);
+            if let Some(ticket) = newest {
+                self.input(Input::Committed { ticket });
+            }
+            return;
+        }
+        match self.held.remove(at) {
+            Held::Read(query) => {
+                let outcome = Ok(self.store.disk.answer(&query));
+                self.held.push(Held::Answer(query, outcome));
+            }
+            Held::Answer(query, outcome) => self.input(Input::Loaded { query, outcome }),
         }
     }
 
@@ -295,6 +345,15 @@ impl LocalHub {
             version: limits::PROTOCOL_VERSION,
         }
     }
+}
+
+/// Something that a held hub waits for.
+#[derive(Debug)]
+enum Held {
+    /// A read that has not begun.
+    Read(Query),
+    /// What was read, on its way.
+    Answer(Query, Result<Answer, LoadFailure>),
 }
 
 /// An enrolled device and its newest session.

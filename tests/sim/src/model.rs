@@ -163,18 +163,6 @@ impl LogModel {
         self.directory_at(self.head())
     }
 
-    /// Whether the member sees the conversation at some point of the log between two LSNs, both included.
-    #[must_use]
-    pub fn ever_sees(&self, member: MemberId, conversation: ConversationId, from: Lsn, upto: Lsn) -> bool {
-        self.directory_at(from).sees(member, conversation)
-            || self
-                .directories
-                .iter()
-                .rev()
-                .take_while(|(changed, _)| *changed > from)
-                .any(|(changed, directory)| *changed <= upto && directory.sees(member, conversation))
-    }
-
     /// Adds a checked entry.
     pub fn push(&mut self, recorded: Recorded) {
         let lsn = recorded.entry.stamp.lsn;

@@ -1,10 +1,13 @@
 //! What a seed draws up front: the team, the hub's limits, how bad the world is, and a list of steps. Shrinking drops
 //! steps from that list.
 
+mod losses;
+
 use lockstep_core::hub::{HubConfig, SegmentLimits};
 use lockstep_protocol::directory::{CollisionPolicy, Policy, Role};
 use lockstep_protocol::limits::INVITES_PER_MEMBER_MAX;
 
+pub use self::losses::Loss;
 use crate::link::Quality;
 use crate::rng::Rng;
 use crate::worker::Worker;
@@ -70,8 +73,6 @@ pub enum Act {
     Open,
     /// Revoke a device.
     RevokeDevice,
-    /// Remove a member.
-    RemoveMember,
 }
 
 /// What happens at a moment.
@@ -91,6 +92,15 @@ pub enum What {
         /// Which device.
         device: usize,
         /// Chooses what.
+        pick: u64,
+    },
+    /// The first owner takes something from a device's member.
+    Lose {
+        /// Which device.
+        device: usize,
+        /// What.
+        loss: Loss,
+        /// Chooses the conversation, as acts do.
         pick: u64,
     },
     /// The hub's process dies.
@@ -242,6 +252,7 @@ impl Scenario {
             collision: if rng.chance(200) { CollisionPolicy::Flag } else { CollisionPolicy::Hold },
             agents_see_unassigned: rng.chance(400),
             services_lock: rng.chance(100),
+            devices_max: None,
         };
         let duration_ms = rng.skewed(40_000, 500_000);
         let worker = if automerge || seed % 16 == 15 { Worker::Automerge } else { Worker::Facts };
@@ -284,6 +295,7 @@ impl Scenario {
             }
         }
         self.draw_imports();
+        self.draw_losses();
         self.steps.sort_by_key(|step| step.at_ms);
     }
 
@@ -329,7 +341,7 @@ impl Scenario {
             let act = rng.weighted(match role {
                 Role::Service => SERVICE_ACTS,
                 Role::Owner | Role::Manager => MANAGER_ACTS,
-                Role::Agent | Role::Auditor => AGENT_ACTS,
+                Role::Agent | Role::Auditor | Role::Former => AGENT_ACTS,
             });
             // The low half chooses the conversation, the high half the object.
             let pick = if rng.chance(750) { topic & 0xffff_ffff | rng.any() << 32 } else { rng.any() };

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use lockstep_core::audit::{AuditEntry, AuditHead};
 use lockstep_core::effect::{Batch, LogEntry, OutsideEvent};
 use lockstep_core::hub::{Boot, HubConfig};
 use lockstep_core::planted::Planted;
@@ -40,7 +41,12 @@ pub struct Disk {
     pub floor: Lsn,
     members: BTreeMap<MemberId, Member>,
     devices: BTreeMap<DeviceId, Device>,
+    seen: BTreeMap<DeviceId, u64>,
     policy: Policy,
+    /// Rows of the audit log, from the first.
+    pub audit: Vec<AuditEntry>,
+    /// Where it ends, as it was told.
+    pub audit_head: AuditHead,
     conversations: BTreeMap<ConversationId, ConversationRow>,
     documents: BTreeMap<DocumentId, DocumentState>,
     keys: BTreeMap<(ConversationId, KeyId), IndexRow>,
@@ -151,6 +157,8 @@ impl Store {
             members: disk.members.clone(),
             devices: disk.devices.clone(),
             policy: disk.policy,
+            seen: disk.seen.clone(),
+            audit: disk.audit_head,
             restored,
             outside: self.outside.clone(),
             words: Arc::new(SimWords),
@@ -186,7 +194,10 @@ impl Disk {
             Write::Floor(floor) => self.drop_to(*floor),
             Write::Member(id, member) => set(&mut self.members, *id, member.as_ref()),
             Write::Device(id, device) => set(&mut self.devices, *id, device.as_ref()),
+            Write::Seen(id, at_ms) => set(&mut self.seen, *id, at_ms.as_ref()),
             Write::Policy(policy) => self.policy = *policy,
+            Write::Audit(entry) => self.audit.push(entry.clone()),
+            Write::AuditHead(head) => self.audit_head = *head,
             Write::Conversation(row) => {
                 self.conversations.insert(row.conversation.id, (**row).clone());
             }

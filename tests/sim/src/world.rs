@@ -310,6 +310,7 @@ impl World {
         self.say(|| format!("step {at} {what:?}"));
         match what {
             What::Act { device, act, pick } => self.act(device, act, pick),
+            What::Lose { device, loss, pick } => self.lose(device, loss, pick),
             What::Attack { device, pick } => self.attack(device, pick),
             What::HubCrash { down_ms } => self.hub_crash(down_ms),
             What::HubDrain { down_ms } => self.hub_drain(down_ms),

@@ -184,6 +184,7 @@ impl Checker {
             Role::Agent => 0b0010,
             Role::Auditor => 0b0001,
             Role::Service => 0b1_0010,
+            Role::Former => 0,
         };
         let directory = self.model.directory();
         let takes = match event {

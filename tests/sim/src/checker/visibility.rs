@@ -3,7 +3,7 @@
 use lockstep_protocol::directory::DirectoryEvent;
 use lockstep_protocol::entry::{Entry, EntryBody};
 use lockstep_protocol::frame::{HubFrame, Outcome};
-use lockstep_protocol::id::{ConversationId, Lsn, MemberId};
+use lockstep_protocol::id::{ConversationId, DeviceId, Lsn, MemberId};
 
 use super::{Checker, Violation};
 
@@ -41,7 +41,7 @@ impl Checker {
                         // StillCollides tells the verdict that a resolution would have had; it has no place.
                         if refusal.document.is_some() { durable("duplicate", stamp.lsn) } else { Ok(()) }
                     }),
-                    Outcome::Known | Outcome::Invited { .. } => Ok(()),
+                    Outcome::Known | Outcome::Invited { .. } | Outcome::Devices(_) => Ok(()),
                 })
             }
             HubFrame::Entries(entries) => {
@@ -60,15 +60,30 @@ impl Checker {
         }
     }
 
+    /// A device that is not, or no longer, enrolled is told why, and nothing else.
+    pub(super) fn check_known(&self, device: DeviceId, frame: &HubFrame) -> Result<(), Violation> {
+        let says_nothing = matches!(
+            frame,
+            HubFrame::Challenge { .. } | HubFrame::Refusal { .. } | HubFrame::Draining {} | HubFrame::Pong {}
+        );
+        if says_nothing || self.model.directory().devices.contains_key(&device) {
+            return Ok(());
+        }
+        let head = self.model.head();
+        Violation::fail("revoked", format!("{device:?} is not enrolled at {head:?} and is sent {frame:?}"))
+    }
+
+    /// Judged as of sending: whatever the log was when something was read, the member must see it in the log as it is
+    /// durable now.
     pub(super) fn check_visible(&self, member: MemberId, frame: &HubFrame) -> Result<(), Violation> {
         let head = self.model.head();
-        let seen_from = |what: &str, from: Lsn, conversation: ConversationId| {
-            if self.model.ever_sees(member, conversation, from, head) {
+        let sees = |what: &str, conversation: ConversationId| {
+            if self.model.directory().sees(member, conversation) {
                 return Ok(());
             }
             Violation::fail(
                 "visibility",
-                format!("{what} of {conversation:?} goes to {member:?}, who does not see it from {from:?} to {head:?}"),
+                format!("{what} of {conversation:?} goes to {member:?}, who does not see it at {head:?}"),
             )
         };
         match frame {
@@ -89,21 +104,20 @@ impl Checker {
                     if let Some(conversation) = entry.body.conversation()
                         && !own_loss
                     {
-                        seen_from("an entry", entries.upto, conversation)?;
+                        sees("an entry", conversation)?;
                     }
                     self.check_same_as_log(&entry, &bytes.0)?;
                 }
                 for grant in &entries.granted {
-                    seen_from("a grant", grant.lsn.min(entries.upto), grant.conversation)?;
+                    sees("a grant", grant.conversation)?;
                 }
                 Ok(())
             }
-            HubFrame::Snapshot(snapshot) => seen_from("a snapshot", snapshot.upto, snapshot.document.conversation),
-            HubFrame::Catalogue(catalogue) => catalogue
-                .conversations
-                .iter()
-                .try_for_each(|listed| seen_from("a catalogue row", head, listed.conversation.id)),
-            HubFrame::Lease { conversation, .. } => seen_from("a lease", head, *conversation),
+            HubFrame::Snapshot(snapshot) => sees("a snapshot", snapshot.document.conversation),
+            HubFrame::Catalogue(catalogue) => {
+                catalogue.conversations.iter().try_for_each(|listed| sees("a catalogue row", listed.conversation.id))
+            }
+            HubFrame::Lease { conversation, .. } => sees("a lease", *conversation),
             _ => Ok(()),
         }
     }

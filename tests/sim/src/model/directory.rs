@@ -38,6 +38,7 @@ impl Directory {
                 collision: lockstep_protocol::directory::CollisionPolicy::Hold,
                 agents_see_unassigned: false,
                 services_lock: false,
+                devices_max: None,
             },
             conversations: BTreeMap::new(),
         }
@@ -96,7 +97,8 @@ impl Directory {
                 model.assigned.contains(&member) || (self.policy.agents_see_unassigned && !self.anyone_assigned(model))
             }
             Some(Role::Service) => model.service == Some(member),
-            None => false,
+            // A model of its own: whoever left is not in it.
+            Some(Role::Former) | None => false,
         }
     }
 

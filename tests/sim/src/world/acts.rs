@@ -10,7 +10,7 @@ use lockstep_protocol::id::{ConversationId, DocumentKind, MemberId, MessageId};
 
 use super::World;
 use crate::checker::Violation;
-use crate::scenario::Act;
+use crate::scenario::{Act, Loss};
 
 /// Drawn numbers, taken apart as they are needed.
 struct Pick(u64);
@@ -47,6 +47,28 @@ impl World {
             self.devices[at].replies_seeing.insert(request, conversation);
         }
         acts.into_iter().try_for_each(|act| self.device_act(at, act))
+    }
+
+    /// The first owner's first device takes something from another device's member.
+    pub(super) fn lose(&mut self, at: usize, loss: Loss, pick: u64) -> Result<(), Violation> {
+        let (device, member) = (self.devices[at].id, self.devices[at].member);
+        let shown: Vec<ConversationId> =
+            self.devices[at].rows.conversations.values().map(|row| row.conversation.id).collect();
+        let conversation = shown.get((pick & 0xffff_ffff) as usize % shown.len().max(1)).copied();
+        let command = match (loss, conversation) {
+            (Loss::Conversation, Some(conversation)) => Command::Unassign { conversation, member },
+            (Loss::Conversation, None) => return Ok(()),
+            (Loss::Pen, _) => Command::MemberRole { member, role: Role::Auditor },
+            (Loss::Overview, _) => Command::MemberRole { member, role: Role::Agent },
+            (Loss::Device, _) => Command::DeviceRevoke { device },
+            (Loss::Handshake, _) => {
+                self.devices[at].lost_at_hello = true;
+                self.break_link(at);
+                return Ok(());
+            }
+            (Loss::Place, _) => Command::MemberRemove { member },
+        };
+        self.device_act(0, DeviceAct::Command(command))
     }
 
     fn acts_in(&self, at: usize, act: Act, conversation: ConversationId, pick: &mut Pick) -> Vec<DeviceAct> {
@@ -140,6 +162,7 @@ impl World {
                 collision: if pick.below(3) == 0 { CollisionPolicy::Flag } else { CollisionPolicy::Hold },
                 agents_see_unassigned: pick.below(2) == 0,
                 services_lock: pick.below(4) == 0,
+                devices_max: None,
             }),
             (Act::Open, _) => {
                 let mut id = ConversationId::default();
@@ -154,9 +177,6 @@ impl World {
                     return Vec::new();
                 }
                 Command::DeviceRevoke { device: self.devices[device].id }
-            }
-            (Act::RemoveMember, _) => {
-                Command::MemberRemove { member: MemberId(2 + pick.below(members.max(2) - 1) as u32) }
             }
             _ => return Vec::new(),
         };

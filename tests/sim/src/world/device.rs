@@ -55,6 +55,8 @@ pub(super) struct SimDevice {
     pub(super) replies_seeing: BTreeMap<u64, ConversationId>,
     /// Its store went back to an older copy since the hub's disk last did.
     pub(super) restored: bool,
+    /// It is revoked right behind its next Hello.
+    pub(super) lost_at_hello: bool,
     /// The log's durable end when its connection was begun, and how often the hub's disk had gone back.
     log_then: (u64, Epoch, Lsn),
 }
@@ -87,6 +89,7 @@ impl SimDevice {
             open_requests: 0,
             replies_seeing: BTreeMap::new(),
             restored: false,
+            lost_at_hello: false,
             log_then: Default::default(),
         }
     }

@@ -8,7 +8,7 @@ use lockstep_core::hub::Hub;
 use lockstep_core::input::{ApplyFailure, Input, Now, SessionId};
 use lockstep_core::query::{Answer, LoadFailure, Query};
 use lockstep_protocol::codec;
-use lockstep_protocol::frame::HubFrame;
+use lockstep_protocol::frame::{Command, DeviceFrame, HubFrame};
 use lockstep_protocol::limits::FRAME_BYTES_MAX;
 
 use super::{Bug, EFFECTS_MAX, Event, MS, WALL_MS, World};
@@ -301,7 +301,16 @@ impl World {
             }
             Err(error) => Err(error),
         };
-        self.hub_input(Input::FrameReceived { session, frame })
+        let is_hello = matches!(frame, Ok(DeviceFrame::Hello(_)));
+        self.hub_input(Input::FrameReceived { session, frame })?;
+        if is_hello && std::mem::take(&mut self.devices[device].lost_at_hello) {
+            let command = Command::DeviceRevoke { device: self.devices[device].id };
+            self.next_request += 1;
+            let (request, entropy) = (self.next_request, self.rng.bytes());
+            self.say(|| format!("the hub's machine revokes d{device}"));
+            self.hub_input(Input::Administered { request, command, entropy })?;
+        }
+        Ok(())
     }
 
     /// Bytes left the hub for the socket.
@@ -410,7 +419,8 @@ impl World {
         if !restored {
             self.hub.store.outside = outside;
         }
-        self.checker.disk_replaced(model);
+        let audit = self.hub.store.disk.audit_head;
+        self.checker.disk_replaced(model, audit);
         self.queue.retain(|_, event| !matches!(event, Event::HubBoot));
         self.hub.restore_open = restored;
         let down_ms = self.rng.skewed(10, 3_000);
