@@ -137,7 +137,7 @@ impl Passphrase {
         Self { salt, memory_kib: MEMORY_KIB, passes: PASSES, lanes: LANES }
     }
 
-    /// The root key of a passphrase. Takes about 0.2 s and 64 MiB: that is what guessing costs, a guess.
+    /// The root key of a passphrase. Takes 64 MiB and three passes over them: that is what a guess costs.
     ///
     /// # Errors
     /// See [`PassphraseError`].

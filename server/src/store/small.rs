@@ -10,7 +10,7 @@ use zstd::dict::{DecoderDictionary, EncoderDictionary};
 use zstd::zstd_safe::CParameter;
 
 const DICTIONARY: &[u8] = include_bytes!("entries.dict");
-/// Takes 4 µs a row; higher levels take more and win less than 1 %.
+/// zstd's default: these rows are packed on the commit thread.
 const LEVEL: i32 = 3;
 /// What every frame begins with: left out.
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
