@@ -246,6 +246,7 @@ impl Desk {
             Request::KeyStatus => Ok(Answer::Keys(self.store.key_status())),
             Request::KeyRotate => {
                 let generation = self.keys(Keychain::rotate).await?;
+                Self::outcome(self.hub.acted(Deed::KeysRotated { generation }).await)?;
                 tracing::info!(generation, "data keys are wrapped anew");
                 Ok(Answer::Keys(self.store.key_status()))
             }
@@ -341,6 +342,8 @@ impl Desk {
             return Ok(Answer::Done);
         }
         let matcher = list.matcher().map_err(|error| Failure::new("malformed", error.to_string()))?;
+        let (added, removed) = list.difference(&words);
+        Self::outcome(self.hub.acted(Deed::WordsChanged { added, removed }).await)?;
         Self::outcome(self.hub.words_changed(list.to_bytes().into(), Arc::new(matcher)).await)?;
         *words = list;
         Ok(Answer::Done)

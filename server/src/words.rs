@@ -61,6 +61,15 @@ impl WordList {
         *self != before
     }
 
+    /// How many entries this list has that the other has not, and the other way round.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> (u32, u32) {
+        let entries = |list: &Self| list.entries().into_iter().map(|(entry, _)| entry).collect::<BTreeSet<_>>();
+        let (ours, others) = (entries(self), entries(other));
+        let count = |entries: usize| u32::try_from(entries).unwrap_or(u32::MAX);
+        (count(ours.difference(&others).count()), count(others.difference(&ours).count()))
+    }
+
     /// Every entry, and whether the team added it.
     #[must_use]
     pub fn entries(&self) -> Vec<(Entry, bool)> {
@@ -128,6 +137,7 @@ mod tests {
         let finds = |list: &WordList, text: &str| !list.matcher().unwrap().categories(text).is_empty();
         assert!(finds(&list, &first.text) && !finds(&list, "project bluebird"));
         assert!(list.add("Project  Bluebird", Category::Contract));
+        assert_eq!(list.difference(&WordList::default()), (1, 0));
         assert!(
             !list.add("project bluebird", Category::Contract)
                 || list.entries().iter().filter(|(_, added)| *added).count() == 1

@@ -416,7 +416,7 @@ impl World {
         self.next_request += 1;
         let entropy = self.rng.bytes();
         self.hub_input(lockstep_core::input::Input::Administered { request, command: command.clone(), entropy })?;
-        for _ in 0..200 {
+        for _ in 0..2_000 {
             if let Some(outcome) = self.answers.remove(&request) {
                 self.say(|| format!("administered {command:?} → {outcome:?}"));
                 return match outcome {

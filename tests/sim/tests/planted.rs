@@ -3,8 +3,8 @@
 use lockstep_sim::planted;
 use lockstep_sim::seed::{Outcome, run_seed};
 
-/// Most seeds that one bug may need. Most need fewer than ten, the rarest (an answer of an older grant) 469.
-const SEEDS_MAX: u64 = 600;
+/// Most seeds that one bug may need. Most need fewer than ten, the rarest (an answer of an older grant) 252.
+const SEEDS_MAX: u64 = 300;
 
 #[test]
 fn every_planted_bug_is_caught() {
