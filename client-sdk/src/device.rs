@@ -50,6 +50,9 @@ pub struct Options {
     pub address: Option<(String, u16)>,
     /// What the device keeps in memory.
     pub config: DeviceConfig,
+    /// The root key that everything the device keeps is sealed under, as the system's key store holds it. Without one, a
+    /// key is made and kept in a file beside the device's folder (`NAME.key`), readable by its owner only.
+    pub root_key: Option<[u8; 32]>,
 }
 
 impl Device {
@@ -63,14 +66,23 @@ impl Device {
     /// `AlreadyEnrolled`; `Store`; `Connect` if the hub cannot be reached or has another certificate than the link
     /// says; `Refused` if the code is wrong, used or expired.
     pub async fn enrol(home: impl AsRef<Path>, link: &Link, name: &str) -> Result<Self, Error> {
+        Self::enrol_with(home, link, name, Options::default()).await
+    }
+
+    /// As [`Device::enrol`], with choices; the address is the link's.
+    ///
+    /// # Errors
+    /// As [`Device::enrol`].
+    pub async fn enrol_with(home: impl AsRef<Path>, link: &Link, name: &str, options: Options) -> Result<Self, Error> {
+        let Options { config, root_key, .. } = options;
         let home = home.as_ref().to_owned();
         let hub = HubAddress { host: link.host.clone(), port: link.port, pinned: link.pinned };
         let secret = random()?;
         let opening = {
             let hub = hub.clone();
-            spawn_blocking(move || make(&home, &hub, secret))
+            spawn_blocking(move || make(&home, root_key.as_ref(), &hub, secret))
         };
-        let device = Self::run(opening.await.map_err(|_| Error::Closed)??, DeviceConfig::default())?;
+        let device = Self::run(opening.await.map_err(|_| Error::Closed)??, config)?;
         let mut events = device.events();
         device.act(Act::Enrol { code: link.code, name: name.to_owned() }).await?;
         match welcomed(&mut events).await {
@@ -96,8 +108,9 @@ impl Device {
     /// As [`Device::open`].
     pub async fn open_with(home: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
         let home = home.as_ref().to_owned();
-        let Options { address, config } = options;
-        let opened = spawn_blocking(move || reopen(&home, address)).await.map_err(|_| Error::Closed)??;
+        let Options { address, config, root_key } = options;
+        let opened =
+            spawn_blocking(move || reopen(&home, root_key.as_ref(), address)).await.map_err(|_| Error::Closed)??;
         Self::run(opened, config)
     }
 
@@ -224,16 +237,16 @@ impl Device {
 ///
 /// # Errors
 /// The first damage found; `Absent`, `InUse`, `Newer`.
-pub async fn check(home: impl AsRef<Path>) -> Result<u64, StoreError> {
+pub async fn check(home: impl AsRef<Path>, root_key: Option<[u8; 32]>) -> Result<u64, StoreError> {
     let home = home.as_ref().to_owned();
-    let checked = spawn_blocking(move || Store::open(&home)?.check());
+    let checked = spawn_blocking(move || Store::open(&home, root_key.as_ref())?.check());
     checked.await.unwrap_or_else(|error| Err(StoreError::Damaged(error.to_string())))
 }
 
 /// The store of a device that is to be enrolled. What an earlier attempt left is gone on with: the hub may know its
 /// key already.
-fn make(home: &Path, hub: &HubAddress, secret: [u8; 32]) -> Result<(Store, Identity), Error> {
-    let store = Store::open_or_create(home)?;
+fn make(home: &Path, root: Option<&[u8; 32]>, hub: &HubAddress, secret: [u8; 32]) -> Result<(Store, Identity), Error> {
+    let store = Store::open_or_create(home, root)?;
     let secret = match store.identity()? {
         Some(_) if store.stored()?.meta.member.is_some() => return Err(Error::AlreadyEnrolled(home.to_owned())),
         Some(begun) => begun.secret,
@@ -244,8 +257,8 @@ fn make(home: &Path, hub: &HubAddress, secret: [u8; 32]) -> Result<(Store, Ident
     Ok((store, identity))
 }
 
-fn reopen(home: &Path, address: Option<(String, u16)>) -> Result<(Store, Identity), Error> {
-    let store = Store::open(home)?;
+fn reopen(home: &Path, root: Option<&[u8; 32]>, address: Option<(String, u16)>) -> Result<(Store, Identity), Error> {
+    let store = Store::open(home, root)?;
     let absent = || StoreError::Absent { path: PathBuf::from(home) };
     let mut identity = store.identity()?.ok_or_else(absent)?;
     if store.stored()?.meta.member.is_none() {

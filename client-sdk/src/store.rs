@@ -11,10 +11,12 @@
 //! | `outbox`, `resolves`, `not_sent` | order (8) | `OutboxRow`, `ResolveRow`, `NotSentRow` |
 //! | `offers` | generation (4) ‖ LSN (8) ‖ epoch (16) | `OfferRow` |
 //!
-//! Numbers in keys are big-endian, so that the order of keys is that of the rows. A value is 8 bytes of BLAKE3 over
-//! table, key and row, then the row's CBOR: redb itself checks its pages only when it repairs a file.
+//! Numbers in keys are big-endian, so that the order of keys is that of the rows. A value is the row's CBOR, sealed for its
+//! table and key (see [`seal`]), which also tells damage: redb itself checks its pages only when it repairs a file. The
+//! format alone is in the clear. In format 1 a value was 8 bytes of BLAKE3 over table, key and row, then the row's CBOR.
 
 pub(crate) mod row;
+mod seal;
 #[cfg(test)]
 mod tests;
 pub(crate) mod thread;
@@ -22,6 +24,7 @@ mod writer;
 
 use std::fs::{self, File};
 use std::io;
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -38,14 +41,21 @@ use redb::{
 };
 use thiserror::Error;
 
-use row::{FORMAT_KEY, META, Row, Single, decode};
+use row::{FORMAT_KEY, META, META_NAME, PROBE_KEY, Row, Single, decode};
+use seal::{Salts, Sealer};
 use writer::Writer;
 
 /// The version of the store's format that this crate writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The store's file in its folder.
 const FILE: &str = "device.redb";
+
+/// A store that is being written anew in this format; it takes the place of the old one when it is whole.
+const NEW_FILE: &str = "device.redb.new";
+
+/// Rows that are written anew in one transaction.
+const UPGRADE_ROWS: usize = 4_096;
 
 /// Memory that redb may fill with pages, bytes. (Its default is 1 GiB.)
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
@@ -80,6 +90,27 @@ pub enum StoreError {
     #[error("{path} holds no device; enrol one with a pairing link", path = .path.display())]
     Absent {
         /// The folder.
+        path: PathBuf,
+    },
+    /// The device's root key is not where it was put.
+    #[error(
+        "{path} with the key of this device's store is not there; put it back, or move the folder away and enrol this \
+         device again", path = .path.display()
+    )]
+    KeyMissing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file holds no root key.
+    #[error("{path} holds no key; put back the one that was there", path = .path.display())]
+    KeyUnusable {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The store was sealed under another root key.
+    #[error("{path} was sealed under another key than this device's; put the right one back", path = .path.display())]
+    KeyWrong {
+        /// The store's file.
         path: PathBuf,
     },
     /// A row is not what was written.
@@ -140,87 +171,86 @@ pub(crate) struct WholeDocument {
 pub(crate) struct Store {
     database: Database,
     path: PathBuf,
+    sealer: Sealer,
 }
 
 impl Store {
-    /// Opens the store of a folder.
+    /// Opens the store of a folder, with the root key that the application keeps, or that of the file beside it. A store
+    /// of an older format is written anew.
     ///
     /// # Errors
-    /// `Absent`, `InUse`, `Newer`, `Io`, `Damaged`, `Failed`.
-    pub(crate) fn open(home: &Path) -> Result<Self, StoreError> {
+    /// `Absent`, `InUse`, `Newer`, `KeyMissing`, `KeyUnusable`, `KeyWrong`, `Io`, `Damaged`, `Failed`.
+    pub(crate) fn open(home: &Path, root: Option<&[u8; 32]>) -> Result<Self, StoreError> {
         let path = home.join(FILE);
         let absent = || StoreError::Absent { path: home.to_owned() };
         if !path.try_exists().map_err(|source| StoreError::Io { path: path.clone(), source })? {
             return Err(absent());
         }
-        let store = Self::open_file(path)?;
-        match store.format()? {
+        let database = open_file(&path)?;
+        match format(&database)? {
             None => Err(absent()),
-            Some(FORMAT) => Ok(store),
-            Some(found) => Err(StoreError::Newer { path: store.path, found }),
+            Some(FORMAT) => {
+                let store = Self { database, path, sealer: Sealer::open(home, root)? };
+                store.check_key()?;
+                Ok(store)
+            }
+            Some(1) => upgrade(home, database, Sealer::open_or_create(home, root)?),
+            Some(found) => Err(StoreError::Newer { path, found }),
         }
     }
 
-    /// Opens the store of a folder, or makes folder and store, readable by their owner only.
+    /// Opens the store of a folder, or makes folder and store, readable by their owner only, and a root key if the
+    /// application has none.
     ///
     /// # Errors
     /// As [`Store::open`], `Absent` apart.
-    pub(crate) fn open_or_create(home: &Path) -> Result<Self, StoreError> {
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| StoreError::Io { path, source }
-        };
-        match Self::open(home) {
+    pub(crate) fn open_or_create(home: &Path, root: Option<&[u8; 32]>) -> Result<Self, StoreError> {
+        match Self::open(home, root) {
             Err(StoreError::Absent { .. }) => {}
             other => return other,
         }
-        make_private_folder(home).map_err(io(home))?;
+        make_private_folder(home).map_err(io_at(home))?;
         let path = home.join(FILE);
-        make_private_file(&path).map_err(io(&path))?;
-        let store = Self::open_file(path)?;
-        store.write_with(|transaction| {
-            transaction.open_table(META)?.insert(FORMAT_KEY, &FORMAT.to_be_bytes()[..])?;
-            Ok(())
-        })?;
+        let store = Self::make(path, Sealer::open_or_create(home, root)?)?;
         // The file's name must survive a power failure too.
-        File::open(home).and_then(|folder| folder.sync_all()).map_err(io(home))?;
+        File::open(home).and_then(|folder| folder.sync_all()).map_err(io_at(home))?;
         Ok(store)
     }
 
-    fn open_file(path: PathBuf) -> Result<Self, StoreError> {
-        let database = guarded(|| {
-            // An empty file is a store that was never finished: it becomes a new one.
-            Builder::new().set_cache_size(CACHE_BYTES).create(&path).map_err(|error| match error {
-                DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
-                    StoreError::InUse { path: path.clone() }
-                }
-                DatabaseError::Storage(StorageError::Io(source)) if source.kind() == io::ErrorKind::InvalidData => {
-                    StoreError::Damaged(source.to_string())
-                }
-                DatabaseError::Storage(StorageError::Io(source)) => StoreError::Io { path: path.clone(), source },
-                error => error.into(),
-            })
+    /// An empty store in a new file, or in one that was never finished.
+    fn make(path: PathBuf, sealer: Sealer) -> Result<Self, StoreError> {
+        make_private_file(&path).map_err(io_at(&path))?;
+        let store = Self { database: open_file(&path)?, path, sealer };
+        store.write_with(|transaction| {
+            let mut probe = Vec::new();
+            Sealer::begin(&mut probe);
+            store.sealer.seal(META_NAME, PROBE_KEY, &mut Salts::new(), &mut probe)?;
+            let mut table = transaction.open_table(META)?;
+            table.insert(PROBE_KEY, &probe[..])?;
+            table.insert(FORMAT_KEY, &FORMAT.to_be_bytes()[..])?;
+            Ok(())
         })?;
-        Ok(Self { database, path })
+        Ok(store)
     }
 
-    fn format(&self) -> Result<Option<u32>, StoreError> {
-        self.read_with(|transaction| {
-            let Some(table) = opened(transaction.open_table(META))? else { return Ok(None) };
-            let Some(value) = table.get(FORMAT_KEY)? else { return Ok(None) };
-            let bytes = <[u8; 4]>::try_from(value.value());
-            bytes.map(|bytes| Some(u32::from_be_bytes(bytes))).map_err(|_| corrupt("meta", FORMAT_KEY))
-        })
+    /// The first thing that was sealed opens.
+    fn check_key(&self) -> Result<(), StoreError> {
+        let opens = self.read_with(|transaction| {
+            let Some(table) = opened(transaction.open_table(META))? else { return Ok(false) };
+            let Some(value) = table.get(PROBE_KEY)? else { return Ok(false) };
+            Ok(self.sealer.unseal(META_NAME, PROBE_KEY, value.value()).is_some())
+        })?;
+        if opens { Ok(()) } else { Err(StoreError::KeyWrong { path: self.path.clone() }) }
     }
 
     /// Who the device is; none if enrolment was never begun.
     pub(crate) fn identity(&self) -> Result<Option<Identity>, StoreError> {
-        self.read_with(one)
+        self.read_with(|transaction| self.one(transaction))
     }
 
     /// Sets who the device is, durably.
     pub(crate) fn set_identity(&self, identity: &Identity) -> Result<(), StoreError> {
-        self.write_with(|transaction| Writer::new(transaction).put(identity))
+        self.write_with(|transaction| Writer::new(transaction, &self.sealer).put(identity))
     }
 
     /// Carries out writes in order, as one transaction, durable when this returns.
@@ -229,7 +259,7 @@ impl Store {
     /// Then nothing of it is written.
     pub(crate) fn write(&self, writes: impl IntoIterator<Item = Write>) -> Result<(), StoreError> {
         self.write_with(|transaction| {
-            let mut writer = Writer::new(transaction);
+            let mut writer = Writer::new(transaction, &self.sealer);
             writes.into_iter().try_for_each(|write| writer.carry_out(write))
         })
     }
@@ -243,8 +273,8 @@ impl Store {
         self.read_with(|transaction| {
             let prefix = document.to_bytes();
             Ok(Answer::Document {
-                facts: all::<FactRow>(transaction, &prefix)?,
-                events: all::<EventRow>(transaction, &prefix)?,
+                facts: self.all::<FactRow>(transaction, &prefix)?,
+                events: self.all::<EventRow>(transaction, &prefix)?,
             })
         })
     }
@@ -256,15 +286,15 @@ impl Store {
     pub(crate) fn stored(&self) -> Result<Stored, StoreError> {
         self.read_with(|transaction| {
             Ok(Stored {
-                meta: one::<Meta>(transaction)?.unwrap_or_default(),
-                team: one::<Team>(transaction)?,
-                conversations: all::<ConversationRow>(transaction, &[])?,
-                documents: all::<DocumentRow>(transaction, &[])?,
-                outbox: all::<OutboxRow>(transaction, &[])?,
-                resolves: all::<ResolveRow>(transaction, &[])?,
-                offers: all::<OfferRow>(transaction, &[])?,
-                backfills: all::<BackfillRow>(transaction, &[])?,
-                not_sent: all::<NotSentRow>(transaction, &[])?,
+                meta: self.one::<Meta>(transaction)?.unwrap_or_default(),
+                team: self.one::<Team>(transaction)?,
+                conversations: self.all::<ConversationRow>(transaction, &[])?,
+                documents: self.all::<DocumentRow>(transaction, &[])?,
+                outbox: self.all::<OutboxRow>(transaction, &[])?,
+                resolves: self.all::<ResolveRow>(transaction, &[])?,
+                offers: self.all::<OfferRow>(transaction, &[])?,
+                backfills: self.all::<BackfillRow>(transaction, &[])?,
+                not_sent: self.all::<NotSentRow>(transaction, &[])?,
             })
         })
     }
@@ -272,10 +302,10 @@ impl Store {
     /// A conversation's documents and what waits in the outbox for them, as of one moment.
     pub(crate) fn documents(&self, conversation: ConversationId) -> Result<Vec<WholeDocument>, StoreError> {
         self.read_with(|transaction| {
-            let outbox = all::<OutboxRow>(transaction, &[])?;
-            let documents = all::<DocumentRow>(transaction, &conversation.0)?;
+            let outbox = self.all::<OutboxRow>(transaction, &[])?;
+            let documents = self.all::<DocumentRow>(transaction, &conversation.0)?;
             let whole = documents.into_iter().map(|row| {
-                let facts = all::<FactRow>(transaction, &row.document.to_bytes())?;
+                let facts = self.all::<FactRow>(transaction, &row.document.to_bytes())?;
                 let waiting = outbox.iter().filter(|waiting| waiting.document == row.document).cloned().collect();
                 Ok(WholeDocument { row, facts, waiting })
             });
@@ -294,12 +324,31 @@ impl Store {
         }
         let stored = self.stored()?;
         let (facts, events) = self.read_with(|transaction| {
-            Ok((all::<FactRow>(transaction, &[])?.len(), all::<EventRow>(transaction, &[])?.len()))
+            Ok((self.all::<FactRow>(transaction, &[])?.len(), self.all::<EventRow>(transaction, &[])?.len()))
         })?;
         let Stored { conversations, documents, outbox, resolves, offers, backfills, not_sent, .. } = stored;
         let counts = [conversations.len(), documents.len(), outbox.len(), resolves.len(), offers.len()];
         let more = [backfills.len(), not_sent.len(), facts, events];
         Ok(counts.into_iter().chain(more).map(|count| count as u64).sum())
+    }
+
+    /// The row of a table that holds one row of each type.
+    fn one<R: Single>(&self, transaction: &ReadTransaction) -> Result<Option<R>, StoreError> {
+        let Some(table) = opened(transaction.open_table(R::TABLE))? else { return Ok(None) };
+        let Some(value) = table.get(R::ONE)? else { return Ok(None) };
+        decode(&self.sealer, R::ONE, value.value()).map(Some)
+    }
+
+    /// Rows whose keys begin with `prefix`, in order of key.
+    fn all<R: Row>(&self, transaction: &ReadTransaction, prefix: &[u8]) -> Result<Vec<R>, StoreError> {
+        let Some(table) = opened(transaction.open_table(R::TABLE))? else { return Ok(Vec::new()) };
+        let last = last_with(prefix);
+        let range = table.range::<&[u8]>(prefix..=&last[..])?;
+        let rows = range.map(|item| {
+            let (key, value) = item?;
+            decode(&self.sealer, key.value(), value.value())
+        });
+        rows.collect()
     }
 
     fn read_with<T>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -322,23 +371,93 @@ impl core::fmt::Debug for Store {
     }
 }
 
-/// The row of a table that holds one row of each type.
-fn one<R: Single>(transaction: &ReadTransaction) -> Result<Option<R>, StoreError> {
-    let Some(table) = opened(transaction.open_table(R::TABLE))? else { return Ok(None) };
-    let Some(value) = table.get(R::ONE)? else { return Ok(None) };
-    decode(R::ONE, value.value()).map(Some)
+fn open_file(path: &Path) -> Result<Database, StoreError> {
+    guarded(|| {
+        // An empty file is a store that was never finished: it becomes a new one.
+        Builder::new().set_cache_size(CACHE_BYTES).create(path).map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+                StoreError::InUse { path: path.to_owned() }
+            }
+            DatabaseError::Storage(StorageError::Io(source)) if source.kind() == io::ErrorKind::InvalidData => {
+                StoreError::Damaged(source.to_string())
+            }
+            DatabaseError::Storage(StorageError::Io(source)) => StoreError::Io { path: path.to_owned(), source },
+            error => error.into(),
+        })
+    })
 }
 
-/// Rows whose keys begin with `prefix`, in order of key.
-fn all<R: Row>(transaction: &ReadTransaction, prefix: &[u8]) -> Result<Vec<R>, StoreError> {
-    let Some(table) = opened(transaction.open_table(R::TABLE))? else { return Ok(Vec::new()) };
-    let last = last_with(prefix);
-    let range = table.range::<&[u8]>(prefix..=&last[..])?;
-    let rows = range.map(|item| {
+fn format(database: &Database) -> Result<Option<u32>, StoreError> {
+    guarded(|| {
+        let transaction = database.begin_read()?;
+        let Some(table) = opened(transaction.open_table(META))? else { return Ok(None) };
+        let Some(value) = table.get(FORMAT_KEY)? else { return Ok(None) };
+        let bytes = <[u8; 4]>::try_from(value.value());
+        bytes.map(|bytes| Some(u32::from_be_bytes(bytes))).map_err(|_| corrupt(META_NAME, FORMAT_KEY))
+    })
+}
+
+/// Writes a store of format 1 anew, in a file of its own, which then takes the old one's place: rows that were in the
+/// clear stay in no page of the new file.
+fn upgrade(home: &Path, old: Database, sealer: Sealer) -> Result<Store, StoreError> {
+    let (path, new_path) = (home.join(FILE), home.join(NEW_FILE));
+    match fs::remove_file(&new_path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(io_at(&new_path)(source)),
+        _ => {}
+    }
+    let new = Store::make(new_path.clone(), sealer)?;
+    for (table, name) in row::TABLES {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let rows = guarded(|| plain_rows(&old.begin_read()?, *table, name, after.as_deref()))?;
+            let Some((last, _)) = rows.last() else { break };
+            after = Some(last.clone());
+            new.write_with(|transaction| {
+                let (mut salts, mut table) = (Salts::new(), transaction.open_table(*table)?);
+                for (key, plain) in &rows {
+                    let mut value = Vec::new();
+                    Sealer::begin(&mut value);
+                    value.extend_from_slice(plain);
+                    new.sealer.seal(name, key, &mut salts, &mut value)?;
+                    table.insert(&key[..], &value[..])?;
+                }
+                Ok(())
+            })?;
+        }
+    }
+    let Store { database, sealer, .. } = new;
+    drop((database, old));
+    fs::rename(&new_path, &path).map_err(io_at(&new_path))?;
+    File::open(home).and_then(|folder| folder.sync_all()).map_err(io_at(home))?;
+    Ok(Store { database: open_file(&path)?, path, sealer })
+}
+
+/// The next rows of a table of format 1: keys, and rows without their check.
+fn plain_rows(
+    transaction: &ReadTransaction,
+    table: row::TableOf,
+    name: &'static str,
+    after: Option<&[u8]>,
+) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    let Some(table) = opened(transaction.open_table(table))? else { return Ok(Vec::new()) };
+    let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+    let mut rows = Vec::new();
+    for item in table.range::<&[u8]>((from, Bound::Unbounded))? {
         let (key, value) = item?;
-        decode(key.value(), value.value())
-    });
-    rows.collect()
+        let (key, value) = (key.value(), value.value());
+        if key != FORMAT_KEY {
+            rows.push((key.to_vec(), row::plain_of_format_1(name, key, value)?.to_vec()));
+        }
+        if rows.len() == UPGRADE_ROWS {
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+fn io_at(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Io { path, source }
 }
 
 /// No key that begins with `prefix` is greater.

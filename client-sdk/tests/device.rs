@@ -216,7 +216,7 @@ fn a_folder_is_used_by_one_and_enrolled_once() {
         assert!(matches!(again, Err(Error::AlreadyEnrolled(_))), "{again:?}");
         let empty = Device::open(scene.home("nothing")).await;
         assert!(matches!(empty, Err(Error::Store(StoreError::Absent { .. }))), "{empty:?}");
-        assert!(lockstep_client::check(&home).await? > 0);
+        assert!(lockstep_client::check(&home, None).await? > 0);
         private(&home.join("device.redb"))?;
         Ok(())
     });

@@ -10,13 +10,20 @@ use lockstep_protocol::frame::Team;
 use minicbor::{Decode, Encode};
 use redb::TableDefinition;
 
+use super::seal::{Salts, Sealer};
 use super::{Identity, StoreError, corrupt};
 
 /// A table: its keys and values are bytes.
 pub(crate) type TableOf = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 /// The table of single rows.
-pub(crate) const META: TableOf = TableDefinition::new("meta");
+pub(crate) const META: TableOf = TableDefinition::new(META_NAME);
+
+/// Its name.
+pub(crate) const META_NAME: &str = "meta";
+
+/// The key in [`META`] of an empty value, sealed when the store was made: it tells a wrong key from damage.
+pub(crate) const PROBE_KEY: &[u8] = b"key";
 
 /// The key of the format's version in [`META`].
 pub(crate) const FORMAT_KEY: &[u8] = b"format";
@@ -24,7 +31,7 @@ pub(crate) const FORMAT_KEY: &[u8] = b"format";
 /// Longest key, bytes: that of a fact.
 pub(crate) const KEY_BYTES_MAX: usize = 21 + 16 + 4;
 
-/// Length of the check before a row, bytes.
+/// Length of the check before a row in format 1, bytes.
 const CHECK_BYTES: usize = 8;
 
 /// Room for most values, bytes.
@@ -41,38 +48,61 @@ pub(crate) trait Row: Encode<()> + for<'b> Decode<'b, ()> {
     fn key(&self) -> Vec<u8>;
 }
 
-/// A row's key and value.
-pub(crate) fn encode<R: Row>(row: &R) -> (Vec<u8>, Vec<u8>) {
+/// A row's key and value, sealed.
+///
+/// # Errors
+/// If the system gives no random numbers.
+pub(crate) fn encode<R: Row>(sealer: &Sealer, salts: &mut Salts, row: &R) -> Result<(Vec<u8>, Vec<u8>), StoreError> {
     let key = row.key();
     let mut value = Vec::with_capacity(VALUE_BYTES_USUAL);
-    value.resize(CHECK_BYTES, 0);
+    Sealer::begin(&mut value);
     codec::encode_into(row, &mut value);
-    let check = check(R::NAME, &key, &value[CHECK_BYTES..]);
-    value[..CHECK_BYTES].copy_from_slice(&check);
-    (key, value)
+    sealer.seal(R::NAME, &key, salts, &mut value)?;
+    Ok((key, value))
 }
 
 /// The row of a key and value.
 ///
 /// # Errors
 /// `Corrupt` if it is not what [`encode`] made of a row with this key.
-pub(crate) fn decode<R: Row>(key: &[u8], value: &[u8]) -> Result<R, StoreError> {
+pub(crate) fn decode<R: Row>(sealer: &Sealer, key: &[u8], value: &[u8]) -> Result<R, StoreError> {
     let damaged = || corrupt(R::NAME, key);
-    let (seal, bytes) = value.split_first_chunk::<CHECK_BYTES>().ok_or_else(damaged)?;
-    if *seal != check(R::NAME, key, bytes) {
-        return Err(damaged());
-    }
-    let row: R = codec::decode_value(bytes).ok_or_else(damaged)?;
+    let plain = sealer.unseal(R::NAME, key, value).ok_or_else(damaged)?;
+    let row: R = codec::decode_value(&plain).ok_or_else(damaged)?;
     if row.key() == key { Ok(row) } else { Err(damaged()) }
 }
 
-fn check(table: &str, key: &[u8], row: &[u8]) -> [u8; CHECK_BYTES] {
+/// The row's CBOR of a value of format 1.
+///
+/// # Errors
+/// `Corrupt` if its check is wrong.
+pub(crate) fn plain_of_format_1<'v>(table: &'static str, key: &[u8], value: &'v [u8]) -> Result<&'v [u8], StoreError> {
+    let (seal, bytes) = value.split_first_chunk::<CHECK_BYTES>().ok_or_else(|| corrupt(table, key))?;
+    if *seal == check_of_format_1(table, key, bytes) { Ok(bytes) } else { Err(corrupt(table, key)) }
+}
+
+/// What stood before a row in format 1.
+pub(crate) fn check_of_format_1(table: &str, key: &[u8], row: &[u8]) -> [u8; CHECK_BYTES] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(table.as_bytes()).update(&[0, key.len() as u8]).update(key).update(row);
     let mut check = [0; CHECK_BYTES];
     check.copy_from_slice(&hasher.finalize().as_bytes()[..CHECK_BYTES]);
     check
 }
+
+/// Every table with its name.
+pub(crate) const TABLES: &[(TableOf, &str)] = &[
+    (META, META_NAME),
+    (ConversationRow::TABLE, ConversationRow::NAME),
+    (DocumentRow::TABLE, DocumentRow::NAME),
+    (FactRow::TABLE, FactRow::NAME),
+    (EventRow::TABLE, EventRow::NAME),
+    (OutboxRow::TABLE, OutboxRow::NAME),
+    (ResolveRow::TABLE, ResolveRow::NAME),
+    (OfferRow::TABLE, OfferRow::NAME),
+    (BackfillRow::TABLE, BackfillRow::NAME),
+    (NotSentRow::TABLE, NotSentRow::NAME),
+];
 
 macro_rules! rows {
     ($($row:ty, $table:literal, |$this:ident| $key:expr;)*) => {

@@ -1,6 +1,6 @@
 //! The store against the core's reference: the same random transactions, the same answers, closed and opened between.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lockstep_client_core::query::Query;
 use lockstep_client_core::row::{
@@ -21,8 +21,9 @@ use lockstep_protocol::id::{
 };
 use lockstep_protocol::snapshot::DocumentDigest;
 use redb::{Database, ReadableDatabase, ReadableTable};
+use tempfile::TempDir;
 
-use super::row::{FORMAT_KEY, META, Row};
+use super::row::{FORMAT_KEY, META, PROBE_KEY, Row, TABLES, check_of_format_1};
 use super::{FILE, FORMAT, Identity, Store, StoreError};
 
 /// Small numbers, so that rows meet again and again.
@@ -253,6 +254,11 @@ impl Draw {
     }
 }
 
+/// The device's folder; its key lies beside it.
+fn home(folder: &TempDir) -> PathBuf {
+    folder.path().join("device")
+}
+
 fn compare(store: &Store, rows: &Rows, seed: u64) {
     assert_eq!(store.stored().expect("whole rows"), rows.stored(), "seed {seed}");
     let written = rows.facts.keys().map(|key| key.0).chain(rows.events.keys().map(|key| key.0));
@@ -267,14 +273,14 @@ fn it_answers_as_the_reference_does() {
     for seed in 0..24 {
         let folder = tempfile::tempdir().expect("a folder");
         let (mut draw, mut rows) = (Draw(seed), Rows::default());
-        let mut store = Store::open_or_create(folder.path()).expect("a new store");
+        let mut store = Store::open_or_create(&home(&folder), None).expect("a new store");
         for _ in 0..10 {
             let writes: Vec<_> = (0..draw.below(40)).map(|_| draw.write()).collect();
             writes.iter().for_each(|write| rows.write(write.clone()));
             store.write(writes).expect("room on the disk");
             if draw.below(3) == 0 {
                 drop(store);
-                store = Store::open(folder.path()).expect("the store again");
+                store = Store::open(&home(&folder), None).expect("the store again");
             }
             compare(&store, &rows, seed);
         }
@@ -285,7 +291,7 @@ fn it_answers_as_the_reference_does() {
 /// A store with some of everything.
 fn filled(home: &Path) -> Rows {
     let (mut draw, mut rows) = (Draw(7), Rows::default());
-    let store = Store::open_or_create(home).expect("a new store");
+    let store = Store::open_or_create(home, None).expect("a new store");
     let identity = Identity { secret: [1; 32], host: "hub".to_owned(), port: 1, pinned: PinnedKeyHash([2; 32]) };
     store.set_identity(&identity).expect("room on the disk");
     let wanted = |write: &Write| !matches!(write, Write::Forget(_) | Write::DocumentGone(_));
@@ -318,23 +324,24 @@ fn a_damaged_row_is_named_and_never_served() {
         |home| (meddle::<OutboxRow>(home, |value| value[9] ^= 1), "outbox"),
         |home| (meddle::<ConversationRow>(home, |value| value[0] ^= 0x80), "conversations"),
         |home| (meddle::<NotSentRow>(home, |value| value.truncate(7)), "not_sent"),
+        |home| (meddle::<BackfillRow>(home, |value| value[11] ^= 1), "backfills"),
         |home| (meddle::<DocumentRow>(home, |value| value.push(0)), "documents"),
     ];
     for damage in rows {
         let folder = tempfile::tempdir().expect("a folder");
-        filled(folder.path());
-        let (damaged, name) = damage(folder.path());
+        filled(&home(&folder));
+        let (damaged, name) = damage(&home(&folder));
         assert!(damaged > 0, "{name}");
-        let store = Store::open(folder.path()).expect("it opens");
+        let store = Store::open(&home(&folder), None).expect("it opens");
         match store.stored() {
             Err(StoreError::Corrupt { table, key }) => assert_eq!((table, key.is_empty()), (name, false)),
             other => panic!("{name}: {other:?}"),
         }
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let rows = filled(folder.path());
-    meddle::<FactRow>(folder.path(), |value| value[20] ^= 4);
-    let store = Store::open(folder.path()).expect("it opens");
+    let rows = filled(&home(&folder));
+    meddle::<FactRow>(&home(&folder), |value| value[20] ^= 4);
+    let store = Store::open(&home(&folder), None).expect("it opens");
     assert_eq!(store.stored().expect("facts are not read at the start"), rows.stored());
     for (document, ..) in rows.facts.keys() {
         let answer = store.load(&Query::Document(*document));
@@ -345,9 +352,9 @@ fn a_damaged_row_is_named_and_never_served() {
 #[test]
 fn a_row_at_another_rows_place_is_damage() {
     let folder = tempfile::tempdir().expect("a folder");
-    filled(folder.path());
+    filled(&home(&folder));
     {
-        let database = Database::create(folder.path().join(FILE)).expect("the file");
+        let database = Database::create(home(&folder).join(FILE)).expect("the file");
         let transaction = database.begin_write().unwrap();
         {
             let mut table = transaction.open_table(OutboxRow::TABLE).unwrap();
@@ -356,32 +363,124 @@ fn a_row_at_another_rows_place_is_damage() {
         }
         transaction.commit().unwrap();
     }
-    let store = Store::open(folder.path()).expect("it opens");
+    let store = Store::open(&home(&folder), None).expect("it opens");
     assert!(matches!(store.stored(), Err(StoreError::Corrupt { table: "outbox", .. })));
 }
 
 #[test]
 fn other_formats_and_other_files_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
-    filled(folder.path());
-    let held = Store::open(folder.path()).expect("it opens");
-    let second = Store::open(folder.path());
+    filled(&home(&folder));
+    let held = Store::open(&home(&folder), None).expect("it opens");
+    let second = Store::open(&home(&folder), None);
     assert!(matches!(second, Err(StoreError::InUse { .. })), "{second:?}");
     drop(held);
     {
-        let database = Database::create(folder.path().join(FILE)).expect("the file");
+        let database = Database::create(home(&folder).join(FILE)).expect("the file");
         let transaction = database.begin_write().unwrap();
         transaction.open_table(META).unwrap().insert(FORMAT_KEY, &(FORMAT + 1).to_be_bytes()[..]).unwrap();
         transaction.commit().unwrap();
     }
-    let newer = Store::open(folder.path());
+    let newer = Store::open(&home(&folder), None);
     assert!(matches!(newer, Err(StoreError::Newer { found, .. }) if found == FORMAT + 1), "{newer:?}");
-    std::fs::write(folder.path().join(FILE), b"this is a letter, not a store").expect("a file");
-    let letter = Store::open(folder.path());
+    std::fs::write(home(&folder).join(FILE), b"this is a letter, not a store").expect("a file");
+    let letter = Store::open(&home(&folder), None);
     assert!(matches!(letter, Err(StoreError::Damaged(_))), "{letter:?}");
     // What was begun and never finished is none.
-    std::fs::write(folder.path().join(FILE), b"").expect("a file");
-    let empty = Store::open(folder.path());
+    std::fs::write(home(&folder).join(FILE), b"").expect("a file");
+    let empty = Store::open(&home(&folder), None);
     assert!(matches!(empty, Err(StoreError::Absent { .. })), "{empty:?}");
-    assert!(Store::open_or_create(folder.path()).is_ok());
+    assert!(Store::open_or_create(&home(&folder), None).is_ok());
+}
+
+#[test]
+fn a_store_of_the_first_format_is_sealed_on_opening() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = filled(&home(&folder));
+    // As the first format had it: rows in the clear behind their check.
+    {
+        let sealed = Store::open(&home(&folder), None).expect("it opens");
+        let old = Database::create(folder.path().join("old")).expect("the file");
+        let transaction = old.begin_write().unwrap();
+        for (table, name) in TABLES {
+            let from = sealed.database.begin_read().unwrap();
+            let Ok(from) = from.open_table(*table) else { continue };
+            let mut to = transaction.open_table(*table).unwrap();
+            for item in from.iter().unwrap() {
+                let (key, value) = item.unwrap();
+                let (key, value) = (key.value(), value.value());
+                match key {
+                    FORMAT_KEY => drop(to.insert(key, &1_u32.to_be_bytes()[..]).unwrap()),
+                    PROBE_KEY => {}
+                    key => {
+                        let plain = sealed.sealer.unseal(name, key, value).expect("sealed for its place");
+                        let value = [&check_of_format_1(name, key, &plain)[..], &plain].concat();
+                        drop(to.insert(key, &value[..]).unwrap());
+                    }
+                }
+            }
+        }
+        transaction.commit().unwrap();
+    }
+    std::fs::rename(folder.path().join("old"), home(&folder).join(FILE)).unwrap();
+    let word = b"a wording";
+    for _ in 0..2 {
+        let store = Store::open(&home(&folder), None).expect("it opens");
+        compare(&store, &rows, 7);
+        assert_eq!(store.identity().unwrap().map(|identity| identity.port), Some(1));
+    }
+    let bytes = std::fs::read(home(&folder).join(FILE)).unwrap();
+    assert!(!bytes.windows(word.len()).any(|window| window == word));
+}
+
+#[test]
+fn without_its_key_a_store_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    filled(&home(&folder));
+    let key = folder.path().join("device.key");
+    let content = std::fs::read(&key).expect("the key lies beside the folder");
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&key).unwrap().permissions()) & 0o777, 0o600);
+    std::fs::remove_file(&key).unwrap();
+    let missing = Store::open(&home(&folder), None);
+    assert!(matches!(&missing, Err(StoreError::KeyMissing { path }) if *path == key), "{missing:?}");
+    std::fs::write(&key, "no key").unwrap();
+    let unusable = Store::open(&home(&folder), None);
+    assert!(matches!(unusable, Err(StoreError::KeyUnusable { .. })), "{unusable:?}");
+    let wrong = Store::open(&home(&folder), Some(&[9; 32]));
+    assert!(matches!(wrong, Err(StoreError::KeyWrong { .. })), "{wrong:?}");
+    std::fs::write(&key, content).unwrap();
+    assert!(Store::open(&home(&folder), None).is_ok());
+    // An application that has a key store needs no file.
+    let other = folder.path().join("other");
+    drop(Store::open_or_create(&other, Some(&[9; 32])).expect("a new store"));
+    assert!(Store::open(&other, Some(&[9; 32])).is_ok() && !folder.path().join("other.key").exists());
+}
+
+/// Nothing that a device keeps can be read in its file.
+#[test]
+fn nothing_lies_in_the_file_in_the_clear() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open_or_create(&home(&folder), None).expect("a new store");
+    let words = ["swordfish in the clear", "รหัสผ่านของฉัน", "пароль от банка"];
+    let identity = Identity { secret: [1; 32], host: words[0].into(), port: 1, pinned: PinnedKeyHash([2; 32]) };
+    store.set_identity(&identity).expect("room on the disk");
+    let mut draw = Draw(3);
+    for word in words {
+        let write = std::iter::repeat_with(|| draw.write()).find_map(|write| match write {
+            Write::Fact(mut row) => {
+                row.placed.fact = Fact::Field { name: "note".into(), id: Default::default(), value: word.into() };
+                Some(Write::Fact(row))
+            }
+            _ => None,
+        });
+        store.write(write).expect("room on the disk");
+    }
+    drop(store);
+    let bytes = std::fs::read(home(&folder).join(FILE)).unwrap();
+    for word in words {
+        let utf_16: Vec<u8> = word.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for needle in [word.as_bytes(), &utf_16] {
+            assert!(!bytes.windows(needle.len()).any(|window| window == needle), "{word}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use lockstep_protocol::id::{ConversationId, DocumentId};
 use redb::{Table, WriteTransaction};
 
 use super::row::{Row, encode, offer_key, order_key};
+use super::seal::{Salts, Sealer};
 use super::{StoreError, last_with};
 
 type OpenTable<'t> = Table<'t, &'static [u8], &'static [u8]>;
@@ -18,11 +19,13 @@ pub(super) struct Writer<'t> {
     transaction: &'t WriteTransaction,
     /// By name: opening a table costs as much as writing a row.
     tables: BTreeMap<&'static str, OpenTable<'t>>,
+    sealer: &'t Sealer,
+    salts: Salts,
 }
 
 impl<'t> Writer<'t> {
-    pub(super) const fn new(transaction: &'t WriteTransaction) -> Self {
-        Self { transaction, tables: BTreeMap::new() }
+    pub(super) const fn new(transaction: &'t WriteTransaction, sealer: &'t Sealer) -> Self {
+        Self { transaction, tables: BTreeMap::new(), sealer, salts: Salts::new() }
     }
 
     pub(super) fn carry_out(&mut self, write: Write) -> Result<(), StoreError> {
@@ -52,7 +55,7 @@ impl<'t> Writer<'t> {
     }
 
     pub(super) fn put<R: Row>(&mut self, row: &R) -> Result<(), StoreError> {
-        let (key, value) = encode(row);
+        let (key, value) = encode(self.sealer, &mut self.salts, row)?;
         self.table::<R>()?.insert(&key[..], &value[..])?;
         Ok(())
     }
