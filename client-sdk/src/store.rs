@@ -432,13 +432,16 @@ fn upgrade(home: &Path, old: Database, sealer: Sealer) -> Result<Store, StoreErr
     Ok(Store { database: open_file(&path)?, path, sealer })
 }
 
-/// The next rows of a table of format 1: keys, and rows without their check.
+/// A key, and its row's CBOR.
+type PlainRow = (Vec<u8>, Vec<u8>);
+
+/// The next rows of a table of format 1, without their checks.
 fn plain_rows(
     transaction: &ReadTransaction,
     table: row::TableOf,
     name: &'static str,
     after: Option<&[u8]>,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+) -> Result<Vec<PlainRow>, StoreError> {
     let Some(table) = opened(transaction.open_table(table))? else { return Ok(Vec::new()) };
     let from = after.map_or(Bound::Unbounded, Bound::Excluded);
     let mut rows = Vec::new();

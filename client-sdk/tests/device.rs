@@ -348,7 +348,10 @@ fn many_readers_share_a_view_and_slow_ones_miss_nothing() {
         quick.until(green).await?;
         slow.until(green).await?;
         assert_eq!(slow.shown(), quick.shown());
-        assert_eq!(bodies(&slow), texts);
+        // Calls that run side by side may overtake each other on their way to the device's task.
+        let mut shown: Vec<usize> = bodies(&slow).iter().map(|body| body.parse()).collect::<Result<_, _>>()?;
+        shown.sort_unstable();
+        assert!(shown.into_iter().eq(0..MESSAGES));
         drop((slow, quick));
         // Opened anew after the last reader went.
         assert!(!device.open_conversation(at).await?.messages().is_empty());
