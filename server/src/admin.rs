@@ -342,9 +342,8 @@ impl Desk {
             return Ok(Answer::Done);
         }
         let matcher = list.matcher().map_err(|error| Failure::new("malformed", error.to_string()))?;
-        let (added, removed) = list.difference(&words);
-        Self::outcome(self.hub.acted(Deed::WordsChanged { added, removed }).await)?;
-        Self::outcome(self.hub.words_changed(list.to_bytes().into(), Arc::new(matcher)).await)?;
+        let difference = list.difference(&words);
+        Self::outcome(self.hub.words_changed(list.to_bytes().into(), Arc::new(matcher), difference).await)?;
         *words = list;
         Ok(Answer::Done)
     }

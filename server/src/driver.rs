@@ -54,7 +54,7 @@ enum Event {
     ImportAsked(ConversationId, Vec<KeyId>, oneshot::Sender<Planned>),
     ImportBuilt(Box<ImportSegment>, oneshot::Sender<Outcome>),
     ImportUndone(ConversationId, ImportId, oneshot::Sender<Outcome>),
-    WordsChanged(Bytes, Arc<dyn Words>, oneshot::Sender<Outcome>),
+    WordsChanged(Bytes, Arc<dyn Words>, (u32, u32), oneshot::Sender<Outcome>),
     Acted(Deed, oneshot::Sender<Outcome>),
     Look(oneshot::Sender<Condition>),
 }
@@ -165,13 +165,18 @@ impl HubHandle {
         outcome.await.map_err(|_| Stopping)
     }
 
-    /// Changes the team's list of sensitive words and waits until it is durable.
+    /// Changes the team's list of sensitive words, by so many entries added and removed, and waits until it is durable.
     ///
     /// # Errors
     /// If the hub has ended.
-    pub async fn words_changed(&self, list: Bytes, words: Arc<dyn Words>) -> Result<Outcome, Stopping> {
+    pub async fn words_changed(
+        &self,
+        list: Bytes,
+        words: Arc<dyn Words>,
+        difference: (u32, u32),
+    ) -> Result<Outcome, Stopping> {
         let (answer, outcome) = oneshot::channel();
-        self.inbox.send(Event::WordsChanged(list, words, answer)).map_err(|_| Stopping)?;
+        self.inbox.send(Event::WordsChanged(list, words, difference, answer)).map_err(|_| Stopping)?;
         outcome.await.map_err(|_| Stopping)
     }
 
@@ -369,8 +374,8 @@ impl Driver {
             Event::ImportUndone(conversation, import, answer) => {
                 Input::UndoAsked { request: self.asked(answer), conversation, import }
             }
-            Event::WordsChanged(list, words, answer) => {
-                Input::WordsChanged { request: self.asked(answer), list, words }
+            Event::WordsChanged(list, words, (added, removed), answer) => {
+                Input::WordsChanged { request: self.asked(answer), list, words, added, removed }
             }
             Event::Acted(deed, answer) => Input::Acted { request: self.asked(answer), deed },
             Event::Look(answer) => {

@@ -181,7 +181,7 @@ impl Slot {
         let chains: usize = self.documents.values().map(|state| state.chains.len()).sum();
         let documents = self.documents.len() * size_of::<DocumentState>() + chains * size_of::<(ActorId, ChainRow)>();
         // The nodes of a B-tree are two thirds full on average.
-        size_of::<Self>() + row + (index + documents) * 3 / 2
+        size_of::<Self>() + row + self.recents.bytes() + (index + documents) * 3 / 2
     }
 
     pub(crate) fn row(&self) -> Option<&ConversationRow> {

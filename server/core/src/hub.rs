@@ -13,16 +13,16 @@ use lockstep_protocol::limits;
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
 
 use crate::access::{Access, Directory};
-use crate::audit::{Act, AuditHead};
+use crate::audit::{Act, AuditHead, Deed};
 use crate::compaction::Compaction;
 use crate::conversation::{Commander, Slot, Work};
 use crate::effect::{CloseReason, Effect, ImportPlan, OutsideEvent, Report, Ticket};
 use crate::input::{Input, Now, SessionId};
+use crate::last_seen::LastSeen;
 use crate::log::{Draft, Log};
 use crate::planted::{HubBug, Planted};
 use crate::readmission::OfferJob;
 use crate::scan::{ScanRow, Scanning};
-use crate::seen::Seen;
 use crate::sensitive::Words;
 use crate::session::{Open, Phase, Session};
 
@@ -169,16 +169,16 @@ pub struct Hub {
     /// The sum of their weights.
     pub(crate) conversations_bytes: usize,
     /// Conversations by use, oldest first.
-    used: BTreeMap<u64, ConversationId>,
-    uses: u64,
+    pub(crate) used: BTreeMap<u64, ConversationId>,
+    pub(crate) uses: u64,
     /// Pins given back while their conversation was being worked in.
-    unpins: Vec<ConversationId>,
+    pub(crate) unpins: Vec<ConversationId>,
     pub(crate) leases: BTreeMap<MemberId, BTreeMap<ConversationId, u64>>,
     /// By the keyed hash of their code.
     pub(crate) invites: BTreeMap<[u8; 32], Invite>,
     /// Wrong codes in this minute.
     pub(crate) wrong_codes: (u64, u32),
-    pub(crate) seen: Seen,
+    pub(crate) seen: LastSeen,
     pub(crate) offers: BTreeMap<(SessionId, Tag), OfferJob>,
     pub(crate) waiters: Vec<(Ticket, Waiter)>,
     pub(crate) floor: Lsn,
@@ -219,7 +219,7 @@ impl Hub {
             leases: BTreeMap::new(),
             invites: BTreeMap::new(),
             wrong_codes: (0, 0),
-            seen: Seen::new(boot.seen),
+            seen: LastSeen::new(boot.seen),
             offers: BTreeMap::new(),
             waiters: Vec::new(),
             floor: boot.floor,
@@ -267,7 +267,9 @@ impl Hub {
             Input::Loaded { query, outcome } => self.loaded(query, outcome, effects),
             Input::Applied { document, outcome } => self.applied(document, outcome, effects),
             Input::Scanned { document, hits } => self.scanned(document, hits, effects),
-            Input::WordsChanged { request, list, words } => self.words_changed(request, list, words, effects),
+            Input::WordsChanged { request, list, words, added, removed } => {
+                self.words_changed(request, list, words, Deed::WordsChanged { added, removed }, effects);
+            }
             Input::Uploaded { conversation, member, media } => {
                 self.enqueue(conversation, Work::Uploaded(member, media), effects);
             }
@@ -565,56 +567,6 @@ impl Hub {
         self.audit_more(true, effects);
         for session in self.open_sessions() {
             self.send(session, &HubFrame::Draining {}, effects);
-        }
-    }
-
-    /// Marks a conversation as used now.
-    pub(crate) fn touch(&mut self, slot: &mut Slot, id: ConversationId) {
-        self.used.remove(&slot.used);
-        self.uses += 1;
-        slot.used = self.uses;
-        self.used.insert(slot.used, id);
-    }
-
-    pub(crate) fn next_use(&mut self, id: ConversationId) -> u64 {
-        self.uses += 1;
-        self.used.insert(self.uses, id);
-        self.uses
-    }
-
-    pub(crate) fn forget(&mut self, id: ConversationId) {
-        if let Some(slot) = self.conversations.remove(&id) {
-            self.used.remove(&slot.used);
-            self.conversations_bytes -= slot.weight;
-        }
-    }
-
-    pub(crate) fn unpin(&mut self, id: ConversationId) {
-        match self.conversations.get_mut(&id) {
-            Some(slot) => slot.pins = slot.pins.saturating_sub(1),
-            // It is being worked in right now.
-            None => self.unpins.push(id),
-        }
-    }
-
-    /// Drops conversations that nobody needs, longest unused first.
-    fn evict(&mut self) {
-        let mut busy = Vec::new();
-        while self.conversations_bytes > self.config.conversations_bytes_max && busy.len() < 16 {
-            let Some((_, id)) = self.used.pop_first() else { break };
-            let idle = self.conversations.get(&id).is_none_or(|slot| slot.is_idle(&self.log, self.now.mono_ms));
-            if idle {
-                self.forget(id);
-            } else {
-                busy.push(id);
-            }
-        }
-        // The busy ones go to the back, or they would hide the idle ones behind them.
-        for id in busy {
-            let used = self.next_use(id);
-            if let Some(slot) = self.conversations.get_mut(&id) {
-                slot.used = used;
-            }
         }
     }
 

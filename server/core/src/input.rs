@@ -88,7 +88,7 @@ pub enum Input {
         /// Facts that hold words; none if it could not be read.
         hits: Option<Vec<Hit>>,
     },
-    /// Somebody on the hub's own machine changed the team's list of sensitive words. Answered by
+    /// Somebody on the hub's own machine changed the team's list of sensitive words, by so many entries. Answered by
     /// [`Effect::Answer`](crate::effect::Effect::Answer) once it is durable; what is stored is looked at again in the
     /// background.
     WordsChanged {
@@ -98,6 +98,10 @@ pub enum Input {
         list: Bytes,
         /// The list, for use.
         words: Arc<dyn Words>,
+        /// Entries added, for the audit log.
+        added: u32,
+        /// Entries taken away.
+        removed: u32,
     },
     /// A media blob is durable in this conversation.
     Uploaded {

@@ -10,6 +10,7 @@ use lockstep_protocol::frame::Outcome;
 use lockstep_protocol::id::{DocumentId, Lsn, MessageId};
 use minicbor::{Decode, Encode};
 
+use crate::audit::{Act, Actor, Deed};
 use crate::conversation::{Commander, Slot, Work};
 use crate::effect::{Effect, Scan};
 use crate::hub::Hub;
@@ -83,12 +84,14 @@ impl Hub {
         request: u64,
         list: Bytes,
         words: Arc<dyn Words>,
+        deed: Deed,
         effects: &mut Vec<Effect>,
     ) {
         self.words = words;
         // What runs still belongs to the old list; its answers do no harm.
         self.scanning = Scanning::default();
-        let mut draft = Draft::default();
+        let mut draft = Draft::by(Actor::Machine);
+        self.audit(&mut draft, Act::Done(deed));
         draft.write(Write::Words(list));
         draft.write(Write::Scan(self.scanning.row));
         let ticket = self.log.commit(draft, effects);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Debug;
 
 use lockstep_protocol::entry::{Category, EntryBody, Stamp};
-use lockstep_protocol::fact::{Fact, KeyId};
+use lockstep_protocol::fact::{Fact, KeyId, Message};
 use lockstep_protocol::id::{DocumentId, DocumentKind, Lsn, MemberId, MessageId};
 
 use crate::conversation::Slot;
@@ -40,7 +40,8 @@ impl Words for NoWords {
 
 /// Of a member's messages so many are looked at together: a word may be split over them.
 const TOGETHER: usize = 3;
-/// A message longer than this, bytes, lies between no two parts of one word.
+/// Of a message no more than so many bytes at an end belong to a word that goes on in another; a longer one lies between
+/// no two parts of a word. Most entries of a list are shorter.
 const PART_BYTES_MAX: usize = 64;
 
 /// One of a member's last messages.
@@ -49,6 +50,7 @@ struct Recent {
     message: MessageId,
     document: DocumentId,
     lsn: Lsn,
+    /// Its end.
     text: String,
 }
 
@@ -72,15 +74,23 @@ impl Found {
 }
 
 impl Recents {
-    fn add(&mut self, member: MemberId, recent: Recent) {
+    fn add(&mut self, member: MemberId, document: DocumentId, lsn: Lsn, message: &Message) {
         let recents = self.0.entry(member).or_default();
-        if recent.text.len() > PART_BYTES_MAX {
+        let body = &message.body;
+        let least = body.len().saturating_sub(PART_BYTES_MAX);
+        let end = (least..body.len()).find(|at| body.is_char_boundary(*at)).unwrap_or(body.len());
+        if end > 0 {
             recents.clear();
         }
-        recents.push_back(recent);
+        recents.push_back(Recent { message: message.id, document, lsn, text: body[end..].to_owned() });
         if recents.len() >= TOGETHER {
             recents.pop_front();
         }
+    }
+
+    /// Memory that they take, bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.len() * TOGETHER * (size_of::<Recent>() + PART_BYTES_MAX)
     }
 
     fn of(&self, member: MemberId) -> impl Iterator<Item = &Recent> {
@@ -99,7 +109,9 @@ impl Hub {
         if let Fact::Message(message) = fact {
             let mut together: Vec<&str> = slot.recents.of(author).map(|recent| &recent.text[..]).collect();
             if !together.is_empty() {
-                together.push(&message.body);
+                let most = message.body.len().min(PART_BYTES_MAX);
+                let begin = (0..=most).rev().find(|at| message.body.is_char_boundary(*at)).unwrap_or(0);
+                together.push(&message.body[..begin]);
                 shared = self.words.categories_across(&together);
             }
         }
@@ -139,8 +151,7 @@ impl Hub {
             }
         }
         if let Fact::Message(message) = fact {
-            let text = message.body.clone();
-            slot.recents.add(author, Recent { message: message.id, document, lsn, text });
+            slot.recents.add(author, document, lsn, message);
         }
     }
 

@@ -25,7 +25,7 @@ pub(super) fn run(options: &Options, init: Init) -> Result<(), Failed> {
     config.listen.names = names;
     config.listen.address = ([127, 0, 0, 1], 0).into();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    crate::dumps::forbid();
+    crate::core_dumps::forbid();
     let (answer, keys) = runtime.block_on(async {
         let server = Server::start(&config).await?;
         let request = Request::MemberAdd { id: Some(1), name: init.owner, role: RoleName::Owner };

@@ -14,7 +14,7 @@ use crate::server::Server;
 /// Runs until SIGTERM or SIGINT, or until the log fails.
 pub(super) fn run(config: &Config) -> Result<(), Failed> {
     start_log(&config.log);
-    crate::dumps::forbid();
+    crate::core_dumps::forbid();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -17,7 +17,7 @@ use lockstep_seal::record::{self, HEADER_BYTES};
 use lockstep_seal::{Class, RecordError, SALT_BYTES};
 
 use super::keys::Family;
-use super::{Store, StoreError, index, small};
+use super::{Store, StoreError, dictionary, index};
 use crate::entropy;
 use crate::keychain::{Keychain, SealMode};
 
@@ -25,7 +25,7 @@ use crate::keychain::{Keychain, SealMode};
 const VERSION: u8 = 1;
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
-/// As `small.rs` packs: of sealed values only.
+/// As `dictionary.rs` packs: of sealed values only.
 const SMALL: u8 = 2;
 const FORM_BYTES: usize = 1;
 /// Where a payload begins while it is packed: behind room for either envelope.
@@ -125,7 +125,7 @@ impl Store {
             stored[CLEAR_AT] = VERSION;
             return Ok(&stored[CLEAR_AT..]);
         }
-        if place.family == Family::Log && small::pack(stored, PAYLOAD_AT) {
+        if place.family == Family::Log && dictionary::pack(stored, PAYLOAD_AT) {
             stored[HEADER_BYTES] = SMALL;
         }
         let id = self.data_key(owner, class)?;
@@ -187,7 +187,7 @@ pub fn unpack<'a>(keychain: &Keychain, place: Place<'_>, stored: &'a [u8]) -> Re
                     plain.remove(0);
                     Ok(Cow::Owned(plain))
                 }
-                Some(&SMALL) => small::unpack(&plain[FORM_BYTES..]).map(Cow::Owned).ok_or_else(unusable),
+                Some(&SMALL) => dictionary::unpack(&plain[FORM_BYTES..]).map(Cow::Owned).ok_or_else(unusable),
                 Some(&ZSTD) => decompress(&plain[FORM_BYTES..]).map(Cow::Owned).ok_or_else(unusable),
                 _ => Err(unusable()),
             }

@@ -120,6 +120,21 @@ fn a_word_split_over_messages_marks_all_of_them() {
 }
 
 #[test]
+fn only_the_ends_of_long_messages_are_looked_at_together() {
+    let mut stage = Stage::new();
+    let long = "ก".repeat(400);
+    let first = stage.message(&format!("{long} sec"));
+    let second = stage.message(&format!("ret {long}"));
+    assert_eq!(stage.marks(), [(second, Category::Password), (first, Category::Password)]);
+    // A long message between two parts keeps them apart.
+    let mut stage = Stage::new();
+    stage.message("sec");
+    stage.message(&long);
+    stage.message("ret");
+    assert_eq!(stage.marks(), []);
+}
+
+#[test]
 fn a_changed_list_finds_what_is_stored_in_log_and_snapshots() {
     let mut stage = Stage::new();
     let old: Vec<MessageId> = (0..12).map(|n| stage.message(if n == 1 { "bluebird" } else { "nothing" })).collect();
@@ -127,7 +142,7 @@ fn a_changed_list_finds_what_is_stored_in_log_and_snapshots() {
     let new = stage.message("bluebird again");
     assert_eq!(stage.marks(), []);
     let words = Arc::new(Only("bluebird"));
-    stage.hub.input(Input::WordsChanged { request: 1, list: "a list".into(), words });
+    stage.hub.input(Input::WordsChanged { request: 1, list: "a list".into(), words, added: 1, removed: 0 });
     stage.hub.advance(1_000);
     assert_eq!(stage.marks(), [(old[1], Category::Contract), (new, Category::Contract)]);
     let scan = stage.hub.hub.scan();
@@ -138,7 +153,7 @@ fn a_changed_list_finds_what_is_stored_in_log_and_snapshots() {
     assert!(stage.strict().contains(&new));
     // Once more, and nothing is marked twice.
     let words = Arc::new(Only("bluebird"));
-    stage.hub.input(Input::WordsChanged { request: 2, list: "a list".into(), words });
+    stage.hub.input(Input::WordsChanged { request: 2, list: "a list".into(), words, added: 1, removed: 0 });
     stage.hub.advance(1_000);
     assert_eq!(stage.marks().len(), 2);
 }

@@ -33,13 +33,13 @@ struct Trace {
 
 /// All devices that were ever seen.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct LastSeen {
     devices: BTreeMap<DeviceId, Trace>,
     /// Monotonic milliseconds of the last look through the open connections.
     looked_ms: u64,
 }
 
-impl Seen {
+impl LastSeen {
     pub(crate) fn new(stored: BTreeMap<DeviceId, u64>) -> Self {
         let trace = |at_ms| Trace { at_ms, written_ms: at_ms, ..Trace::default() };
         Self { devices: stored.into_iter().map(|(device, at_ms)| (device, trace(at_ms))).collect(), looked_ms: 0 }
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_store_learns_of_a_device_once_a_quarter_of_an_hour() {
-        let mut seen = Seen::new([(DEVICE, 1_000_000)].into());
+        let mut seen = LastSeen::new([(DEVICE, 1_000_000)].into());
         for (at_ms, all, expected) in [
             (1_000_000, true, None),
             (1_000_000 + QUARTER_MS - 1, false, None),
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_flapping_device_has_a_row_a_minute() {
-        let mut seen = Seen::new(BTreeMap::new());
+        let mut seen = LastSeen::new(BTreeMap::new());
         let rows: Vec<Option<u32>> =
             [0, 1, 59_999, 60_000, 60_001, 200_000].into_iter().map(|ms| seen.signed_in(DEVICE, 1, ms)).collect();
         assert_eq!(rows, [Some(0), None, None, Some(2), None, Some(1)]);
