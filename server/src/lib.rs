@@ -30,5 +30,6 @@ mod private;
 pub mod server;
 pub mod store;
 mod tls;
+pub mod verify;
 pub mod words;
 mod worker;

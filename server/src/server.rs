@@ -114,9 +114,9 @@ impl Server {
         let instance = Instance::take(&config.folder)?;
         let keychain = Arc::new(Keychain::open(instance.folder(), &config.seal)?);
         let key = instance.hub_key(&keychain)?;
-        let store = Arc::new(Store::open_with(instance.folder(), &config.store, keychain)?);
+        let store = Arc::new(Store::open_with(instance.folder(), &config.store, Arc::clone(&keychain))?);
         let names = names::reachable(&config.listen.names, config.listen.address);
-        let certificate = Arc::new(Certificate::open(instance.folder(), &config.tls, &names)?);
+        let certificate = Arc::new(Certificate::open(instance.folder(), &config.tls, &names, keychain)?);
         let metrics = Arc::new(Metrics::default());
         let stored = store.reader().stored()?;
         if stored.members.is_empty() {

@@ -164,7 +164,8 @@ fn check_stopped(config: &Config, report: &mut Report) {
     }
     check_root(instance.folder(), keychain.source(), report);
     let names = names::reachable(&config.listen.names, config.listen.address);
-    match Certificate::open(&config.folder, &config.tls, &names).and_then(|certificate| certificate.days_left()) {
+    let certificate = Certificate::open(&config.folder, &config.tls, &names, Arc::clone(&keychain));
+    match certificate.and_then(|certificate| certificate.days_left()) {
         Ok(days) => check_days(days, report),
         Err(error) => report.add("certificate", Health::Bad, error.to_string()),
     }

@@ -167,6 +167,8 @@ pub(super) fn print(answer: &Answer, qr: bool) -> Result<(), Failed> {
             output::table(&["conversation", "customer", "assigned", "service"], &rows.collect::<Vec<_>>())
         }
         Answer::ImportKey { key } => output::line(key),
+        Answer::Verified(report) => super::verify::print(report),
+        Answer::CertificateKey { key } => output::line(key.trim_end()),
         Answer::Keys(keys) => {
             let rows = [
                 ("root key", keys.root.clone()),

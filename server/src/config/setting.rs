@@ -67,7 +67,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         key: "listen.plain",
         meaning: "A second port without TLS, of this machine only, for a proxy that speaks TLS with the hub's certificate and\n\
-                  key: devices pin that key. As \"127.0.0.1:7480\"; empty: none. It has connections_max places of its own.",
+                  key: devices pin that key, and lockstep certificate key prints it. As \"127.0.0.1:7480\"; empty: none. It has\n\
+                  connections_max places of its own.",
         default: "\"\"",
         take: |config, value| {
             let text = text(value)?;

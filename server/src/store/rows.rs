@@ -79,7 +79,8 @@ impl<'a> Rows<'a> {
                 self.put_value(Family::Chains, &keys::chain(*id, *actor), id.conversation, row)
             }
             Write::Key(conversation, key, row) => {
-                let (key, of) = (keys::index(*conversation, *key), (Owner::Conversation(*conversation), Class::Normal));
+                let of = (Owner::Conversation(*conversation), index::class(row));
+                let key = keys::index(*conversation, *key);
                 self.put(Family::Keys, &key, of, |bytes| index::encode(row, bytes))
             }
             Write::Snapshot(id, row, class) => {
