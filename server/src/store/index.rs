@@ -308,6 +308,9 @@ impl<'a, 's> Index<'a, 's> {
         if recorded.key != id {
             return Err(StoreError::corrupt(place, "another fact stands where it says"));
         }
+        if slim.delivery.is_some() && recorded.dir != Some(Direction::Out) {
+            return Err(StoreError::corrupt(place, "it tells of a delivery, and its fact is no reply"));
+        }
         Ok(IndexRow::Fact(slim.complete(document, &recorded)))
     }
 

@@ -58,7 +58,8 @@ impl<'a> Rows<'a> {
             }
             Write::Words(list) => {
                 let key = DirectoryKey::Words.to_bytes();
-                self.put(Family::Directory, &key, (Owner::Hub, Class::Normal), |bytes| bytes.extend_from_slice(list))
+                // What the team calls sensitive is.
+                self.put(Family::Directory, &key, (Owner::Hub, Class::Vault), |bytes| bytes.extend_from_slice(list))
             }
             Write::Scan(row) => self.put_meta(Meta::Scan.key(), &codec::encode(row)),
             Write::Member(id, member) => self.put_directory(DirectoryKey::Member(*id), member.as_ref()),

@@ -8,9 +8,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockstep_core::row::{ChainRow, ConversationRow, DocumentRow, IndexRow};
+use lockstep_core::row::{ChainRow, ConversationRow, DocumentRow, IndexRow, SnapshotRow};
 use lockstep_core::scan::ScanRow;
 use lockstep_protocol::directory::{Device, Member, Policy};
+use lockstep_protocol::document::saved_facts;
 use lockstep_protocol::entry::{Category, Delivery, Entry, EntryBody, HubKey, LogChain, Resolution};
 use lockstep_protocol::fact::KeyId;
 use lockstep_protocol::id::{ActorId, ConversationId, DocumentId, DocumentKind, Epoch, Lsn, MessageId};
@@ -97,6 +98,11 @@ struct Told {
 }
 
 impl Told {
+    fn chain(&mut self, document: DocumentId, actor: ActorId, seq: u32) {
+        let newest = self.chains.entry((document, actor)).or_default();
+        *newest = seq.max(*newest);
+    }
+
     fn became(&mut self, document: DocumentId, message: MessageId) -> &mut Became {
         self.messages.entry((document.conversation, KeyId::from(message))).or_default()
     }
@@ -238,29 +244,53 @@ impl Look<'_, '_> {
             Family::Conversations => decode::<ConversationRow>(place, value).map(drop),
             Family::Documents => {
                 let row: DocumentRow = decode(place, value)?;
-                let has_snapshot = self.reader.has(Family::Snapshots, key)?;
-                if row.covered > Lsn::ZERO && !has_snapshot {
-                    self.later.push(StoreError::Corrupt {
-                        family: Family::Snapshots.name(),
-                        key: hex::encode(key),
-                        what: "missing, and its document's row says that there is one",
-                    });
+                if row.covered > Lsn::ZERO {
+                    self.must_have(Family::Snapshots, key, "missing, and its document's row says that there is one")?;
+                }
+                if row.ops > 0 {
+                    let mut has_chain = false;
+                    self.reader.stored_rows(Family::Chains, key, |_, found, _| {
+                        has_chain = found.starts_with(key);
+                        Ok(false)
+                    })?;
+                    if !has_chain {
+                        let what = "no chain of this document is there, and its row says that it has some";
+                        self.later.push(StoreError::corrupt(Place { family: Family::Chains, key }, what));
+                    }
                 }
                 Ok(())
             }
             Family::Chains => decode::<ChainRow>(place, value).map(drop),
             Family::Snapshots => {
                 let snapshot = decode_snapshot(value).ok_or_else(|| damaged("no snapshot"))?;
+                let document = keys::document_of(key).ok_or_else(|| damaged("no document in the key"))?;
+                self.facts_of(document, &snapshot)?;
                 // A row of the document that cannot be read is told of where it stands.
-                let row = self.reader.get(Family::Documents, key).ok().flatten();
-                let row = row.and_then(|row| decode::<DocumentRow>(place, &row).ok());
-                match row.is_some_and(|row| row.covered > snapshot.upto) {
+                let Ok(row) = self.reader.get(Family::Documents, key) else { return Ok(()) };
+                let Some(row) = row else {
+                    let what = "missing, and there is a snapshot of its document";
+                    self.later.push(StoreError::corrupt(Place { family: Family::Documents, key }, what));
+                    return Ok(());
+                };
+                match decode::<DocumentRow>(place, &row).is_ok_and(|row| row.covered > snapshot.upto) {
                     true => Err(damaged("older than its document's row says")),
                     false => Ok(()),
                 }
             }
             Family::Log | Family::Tails | Family::Keys | Family::Audit => Ok(()),
         }
+    }
+
+    /// What a snapshot says of other rows: that of each of its facts, and that of each of its chains.
+    fn facts_of(&mut self, document: DocumentId, snapshot: &SnapshotRow) -> Result<(), StoreError> {
+        // Whether it can be rebuilt is a matter of compaction.
+        let Ok(facts) = saved_facts(document.kind, &snapshot.bytes) else { return Ok(()) };
+        for (placed, _) in facts {
+            self.told.chain(document, placed.actor, placed.seq);
+            let key = keys::index(document.conversation, placed.fact.key_id());
+            self.must_have(Family::Keys, &key, "missing, and its fact is in a snapshot")?;
+        }
+        Ok(())
     }
 
     /// An entry of the log, in its order.
@@ -338,8 +368,7 @@ impl Look<'_, '_> {
             EntryBody::Fact(placed) => {
                 let conversation = placed.document.conversation;
                 self.told.conversations.insert(conversation, lsn);
-                let seq = self.told.chains.entry((placed.document, placed.actor)).or_default();
-                *seq = placed.seq.max(*seq);
+                self.told.chain(placed.document, placed.actor, placed.seq);
                 let key = keys::index(conversation, placed.fact.key_id());
                 self.must_have(Family::Keys, &key, "missing, and its fact is in the log")?;
             }
