@@ -187,6 +187,7 @@ impl Server {
         }
         tasks.spawn(admin.run(stopping.clone()));
         tasks.spawn(keep_certificate(certificate, stopping));
+        tasks.spawn(forget_replaced(Arc::clone(&store), stop.subscribe()));
         let stop_sealing = Arc::new(AtomicBool::new(false));
         if store.has_bare_rows() {
             let (store, stop) = (Arc::clone(&store), Arc::clone(&stop_sealing));
@@ -269,6 +270,25 @@ fn seal_old(store: Arc<Store>, stop: Arc<AtomicBool>) {
         Ok(Ok(())) => {}
         Ok(Err(_)) => tracing::error!("sealing panicked"),
         Err(error) => tracing::error!(%error, "the system gives no thread for sealing; the next start tries again"),
+    }
+}
+
+/// Drives out what stood in the clear and is sealed now.
+async fn forget_replaced(store: Arc<Store>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let is_last = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => true,
+            () = store.has_replaced() => false,
+        };
+        let store = Arc::clone(&store);
+        match tokio::task::spawn_blocking(move || store.forget_replaced()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "what stood in the clear is not driven out yet"),
+            Err(_) => tracing::error!("driving out what stood in the clear panicked"),
+        }
+        if is_last {
+            return;
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod keys;
 mod outside;
 mod read;
 pub mod record;
+mod replaced;
 mod reseal;
 mod rows;
 pub mod seal;
@@ -39,6 +40,7 @@ use keys::{EPOCH_PREFIX, FORMAT_VERSION, Family, Meta};
 use outside::Outside;
 pub use read::{Reader, Stored, epoch_of};
 use record::{Floor, Head, LogRecord};
+use replaced::Replaced;
 use rows::Rows;
 use seal::{Owner, Place, Salts};
 pub use verify::Verdict;
@@ -143,6 +145,7 @@ pub struct Store {
     /// Held while rows are written, and by whoever writes back what it has read.
     writing: Mutex<()>,
     outside: Outside,
+    replaced: Replaced,
     /// Snapshots packed by who made them.
     packed: Mutex<BTreeMap<DocumentId, Packed>>,
     /// Epochs with the LSN after which each began, oldest first.
@@ -235,6 +238,7 @@ impl Store {
             data_keys: RwLock::default(),
             writing: Mutex::default(),
             outside,
+            replaced: Replaced::default(),
             packed: Mutex::default(),
             epochs: RwLock::default(),
             floor,
@@ -368,6 +372,7 @@ impl Store {
             }
         }
         self.write(rows.batch)?;
+        self.note_replaced(batches);
         if let Some(lsn) = floor {
             // Only now: a compaction that ran ahead of the write would drop what a crash still needs.
             self.floor.store(lsn.0, Ordering::Relaxed);

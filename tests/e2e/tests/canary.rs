@@ -44,6 +44,10 @@ const ORDINARY: [&str; 12] = [
 ];
 /// Added to the team's list.
 const ADDED: &str = "operation velvet narwhal";
+/// Added when it was written already.
+const LEARNT: &str = "vermilion lighthouse protocol";
+/// With the first word of a phrase that goes on in the next message, to be looked for as it stands in this one.
+const SPLIT: &str = "quillfeathers third operation velvet";
 
 /// A hub with its log at its loudest, and everything that it ever said.
 struct Loud {
@@ -224,7 +228,7 @@ async fn live(mode: &str) {
     let sealed_all = mode == "all";
     // Names are no messages: nobody looks for words there, so with `sensitive` they are not what is sought.
     let names = ORDINARY;
-    let mut sought: Vec<&str> = SENSITIVE.into_iter().chain([ADDED]).collect();
+    let mut sought: Vec<&str> = SENSITIVE.into_iter().chain([ADDED, LEARNT, SPLIT]).collect();
     if sealed_all {
         sought.extend(ORDINARY);
     }
@@ -252,9 +256,33 @@ async fn live(mode: &str) {
     write_refused(&ben, one, &SENSITIVE).await;
     import(&loud, names[9], names[10], &SENSITIVE);
     import(&loud, names[11], names[10], &ORDINARY);
-    loud.hub.json(&["words", "add", "--category", "contract", ADDED]);
-    anna.note(one, &format!("about {ADDED}")).await.unwrap();
-    within("the note", anna.synced()).await.unwrap();
+    for conversation in [one, other] {
+        anna.note(conversation, &format!("about the {LEARNT}")).await.unwrap();
+    }
+    within("the notes", anna.synced()).await.unwrap();
+    loud.hub.json(&["words", "add", "--category", "contract", ADDED, LEARNT]);
+    anna.note(other, &format!("about {ADDED}")).await.unwrap();
+    anna.note(other, SPLIT).await.unwrap();
+    anna.note(other, "narwhal").await.unwrap();
+    within("the notes", anna.synced()).await.unwrap();
+    let scanned = async {
+        while loud.hub.json(&["words", "list", "--added"])["scan"]["done"] != true {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within("the look at everything stored", scanned).await;
+    // What stood in the clear until now is driven out in the background, also of files that go meanwhile.
+    let late = Search::new([LEARNT, SPLIT]);
+    let is_there = || {
+        let store = files(&loud.hub.folder().join("store"));
+        store.iter().any(|path| !late.bytes(&std::fs::read(path).unwrap_or_default()).is_empty())
+    };
+    let gone = async {
+        while is_there() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within("the end of what stood in the clear", gone).await;
     let compacted = async {
         while raw::metrics(&loud.hub.address()).await["lockstep_documents_compacted_total"] < 2.0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
