@@ -6,6 +6,7 @@ mod course;
 
 use std::path::Path;
 
+use lockstep_protocol::entry::HubKey;
 use lockstep_seal::Class;
 use lockstep_server::keychain::{KeyError, Keychain, SealMode};
 use lockstep_server::store::keys::{self, Family, Meta};
@@ -29,6 +30,30 @@ const TEXTS: Texts = Texts {
     media_hash: [0x5a; 32],
 };
 
+/// The key of the stamps and the log's chain.
+fn hub_key() -> HubKey {
+    HubKey::new(&[8; 32])
+}
+
+impl Raw {
+    fn put(&self, family: Family, key: &[u8], value: Option<&[u8]>) {
+        let family = self.0.cf_handle(family.name()).unwrap();
+        match value {
+            Some(value) => self.0.put_cf(family, key, value).unwrap(),
+            None => self.0.delete_cf(family, key).unwrap(),
+        }
+    }
+}
+
+/// Copies a folder with all that is in it.
+fn copy_folder(from: &Path, to: &Path) {
+    for path in course::files(from) {
+        let target = to.join(path.strip_prefix(from).unwrap());
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::copy(path, target).unwrap();
+    }
+}
+
 fn open(folder: &Path) -> Result<Store, KeyError> {
     Store::open(&folder.join("hub"), &StoreConfig::default(), &course::seal(folder, SealMode::All))
 }
@@ -46,7 +71,7 @@ fn damage(folder: &Path) -> Vec<DamageInfo> {
         error => panic!("{error}"),
     };
     match open(folder) {
-        Ok(store) => verify::verify(&store, &course::hub_key(), &mut |_| {}).unwrap().damage,
+        Ok(store) => verify::verify(&store, &hub_key(), &mut |_| {}).unwrap().damage,
         Err(KeyError::Store(error @ StoreError::OtherHub(_))) => {
             let (family, key) = (Family::Meta.name().into(), hex::encode(Meta::Hub.key()));
             vec![DamageInfo { family, key, what: error.to_string() }]
@@ -78,13 +103,13 @@ fn what_nobody_touched_is_whole() {
     let folder = written(2);
     let store = open(folder.path()).unwrap();
     let mut heard = 0;
-    let report = verify::verify(&store, &course::hub_key(), &mut |_| heard += 1).unwrap();
+    let report = verify::verify(&store, &hub_key(), &mut |_| heard += 1).unwrap();
     assert_eq!((report.damaged, report.shredded, heard), (0, 0, 0), "{report:?}");
     assert_eq!(report.entries, store.reader().stored().unwrap().head.lsn.0);
     assert!(report.rows > 100 && report.audit_rows > 10, "{report:?}");
     // What is shredded is no damage.
     assert!(store.destroy_keys(ONE).unwrap() > 1);
-    let report = verify::verify(&store, &course::hub_key(), &mut |_| {}).unwrap();
+    let report = verify::verify(&store, &hub_key(), &mut |_| {}).unwrap();
     assert!(report.damaged == 0 && report.shredded > 20, "{report:?}");
 }
 
@@ -268,7 +293,7 @@ fn an_entry_from_another_past_is_found() {
     let folder = tempfile::tempdir().unwrap();
     open(folder.path()).unwrap().commit(&all).unwrap();
     let past = tempfile::tempdir().unwrap();
-    course::copy_folder(folder.path(), past.path());
+    copy_folder(folder.path(), past.path());
     // Restored from a copy that was made at the start, the hub lived another life, with the same keys.
     let bodies = ["a secret of somebody else", "nothing of pears", "the iban of somebody else", "nothing at all"];
     let others = course::batches(Texts { bodies, customer: "Somebody Else", ..TEXTS }, 0);
@@ -294,10 +319,10 @@ fn a_whole_store_of_yesterday_is_whole() {
     let folder = tempfile::tempdir().unwrap();
     open(folder.path()).unwrap().commit(&all[..all.len() / 2]).unwrap();
     let old = tempfile::tempdir().unwrap();
-    course::copy_folder(&folder.path().join("hub/store"), old.path());
+    copy_folder(&folder.path().join("hub/store"), old.path());
     open(folder.path()).unwrap().commit(&all[all.len() / 2..]).unwrap();
     std::fs::remove_dir_all(folder.path().join("hub/store")).unwrap();
-    course::copy_folder(old.path(), &folder.path().join("hub/store"));
+    copy_folder(old.path(), &folder.path().join("hub/store"));
     assert_eq!(damage(folder.path()), []);
 }
 

@@ -14,10 +14,13 @@ use super::keys::{self, Family};
 use super::{Store, StoreError};
 use crate::keychain::SealMode;
 
-/// Keys whose older values stand in the clear, by family, from the first to the last.
+/// The first key and the last.
+type Range = (Vec<u8>, Vec<u8>);
+
+/// Keys whose older values stand in the clear, by family.
 #[derive(Debug, Default)]
 pub(super) struct Replaced {
-    ranges: Mutex<BTreeMap<Family, (Vec<u8>, Vec<u8>)>>,
+    ranges: Mutex<BTreeMap<Family, Range>>,
     wake: Notify,
 }
 

@@ -8,7 +8,7 @@ use lockstep_core::hub::{HubConfig, SegmentLimits};
 use lockstep_core::input::{ImportSegment, Input};
 use lockstep_protocol::directory::{Conversation, Member, Role};
 use lockstep_protocol::document::{BuiltImport, build_import};
-use lockstep_protocol::entry::{Delivery, HubKey};
+use lockstep_protocol::entry::Delivery;
 use lockstep_protocol::fact::{Direction, Fact, Media, Message};
 use lockstep_protocol::frame::{Command, DeviceFrame, HubFrame, Outcome};
 use lockstep_protocol::id::{ConversationId, DocumentId, FactId, HubId, ImportId, MediaHash, MemberId, MessageId};
@@ -19,29 +19,24 @@ use lockstep_sim::local::{LocalChain, LocalDevice, LocalHub};
 use lockstep_sim::worker::Worker;
 
 /// The conversations.
-pub const ONE: ConversationId = ConversationId([0xc1; 16]);
-pub const OTHER: ConversationId = ConversationId([0xc2; 16]);
+pub(crate) const ONE: ConversationId = ConversationId([0xc1; 16]);
+pub(crate) const OTHER: ConversationId = ConversationId([0xc2; 16]);
 
 /// Every text that somebody may write, and what comes with it.
 #[derive(Clone, Copy, Debug)]
-pub struct Texts {
-    pub customer: &'static str,
-    pub member: &'static str,
+pub(crate) struct Texts {
+    pub(crate) customer: &'static str,
+    pub(crate) member: &'static str,
     /// Of messages, in turn. Those with "secret" or "iban" are of the vault class.
-    pub bodies: [&'static str; 4],
-    pub edit: &'static str,
-    pub reason: &'static str,
-    pub emoji: &'static str,
-    pub field: &'static str,
-    pub value: &'static str,
-    pub label: &'static str,
-    pub media_name: &'static str,
-    pub media_hash: [u8; 32],
-}
-
-/// The key of the stamps and the log's chain.
-pub fn hub_key() -> HubKey {
-    HubKey::new(&[8; 32])
+    pub(crate) bodies: [&'static str; 4],
+    pub(crate) edit: &'static str,
+    pub(crate) reason: &'static str,
+    pub(crate) emoji: &'static str,
+    pub(crate) field: &'static str,
+    pub(crate) value: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) media_name: &'static str,
+    pub(crate) media_hash: [u8; 32],
 }
 
 struct Course {
@@ -135,7 +130,7 @@ fn done(outcome: Outcome) {
 
 /// Messages of every kind, edits, reactions, retractions, cards, attachments, deliveries, imports and a removal; segments
 /// that are full and compacted. `removals` members come and go at the end.
-pub fn batches(texts: Texts, removals: u32) -> Vec<Batch> {
+pub(crate) fn batches(texts: Texts, removals: u32) -> Vec<Batch> {
     let segment = SegmentLimits {
         open_messages: 4,
         open_ops: 60,
@@ -161,40 +156,32 @@ pub fn batches(texts: Texts, removals: u32) -> Vec<Batch> {
 }
 
 /// Where the keys of a store in `folder`/hub are.
-pub fn seal(folder: &Path, mode: SealMode) -> SealConfig {
+pub(crate) fn seal(folder: &Path, mode: SealMode) -> SealConfig {
     SealConfig { mode, root_key: Some(folder.join("root.key")), ..SealConfig::default() }
 }
 
 /// The closed store as RocksDB alone sees it.
-pub struct Raw(rocksdb::DB);
+pub(crate) struct Raw(pub(crate) rocksdb::DB);
 
 /// A key with its value.
-pub type Row = (Vec<u8>, Vec<u8>);
+pub(crate) type Row = (Vec<u8>, Vec<u8>);
 
 impl Raw {
-    pub fn open(folder: &Path) -> Self {
+    pub(crate) fn open(folder: &Path) -> Self {
         let (options, path) = (rocksdb::Options::default(), folder.join("hub/store"));
         let families = rocksdb::DB::list_cf(&options, &path).unwrap();
         Self(rocksdb::DB::open_cf(&options, &path, families).unwrap())
     }
 
-    pub fn rows(&self, family: Family) -> Vec<Row> {
+    pub(crate) fn rows(&self, family: Family) -> Vec<Row> {
         let family = self.0.cf_handle(family.name()).unwrap();
         let rows = self.0.iterator_cf(family, rocksdb::IteratorMode::Start);
         rows.map(|row| row.map(|(key, value)| (key.into_vec(), value.into_vec())).unwrap()).collect()
     }
-
-    pub fn put(&self, family: Family, key: &[u8], value: Option<&[u8]>) {
-        let family = self.0.cf_handle(family.name()).unwrap();
-        match value {
-            Some(value) => self.0.put_cf(family, key, value).unwrap(),
-            None => self.0.delete_cf(family, key).unwrap(),
-        }
-    }
 }
 
 /// Every file below a folder.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -202,13 +189,4 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
-}
-
-/// Copies a folder with all that is in it.
-pub fn copy_folder(from: &Path, to: &Path) {
-    for path in files(from) {
-        let target = to.join(path.strip_prefix(from).unwrap());
-        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
-        std::fs::copy(path, target).unwrap();
-    }
 }

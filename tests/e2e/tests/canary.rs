@@ -91,7 +91,7 @@ impl Loud {
     }
 
     fn restart(&mut self) {
-        self.hub = Self::spawn(&self.hub.folder().to_owned(), &self.hub.address(), &self.settings);
+        self.hub = Self::spawn(self.hub.folder(), &self.hub.address(), &self.settings);
     }
 
     /// Whatever the hub holds and its devices hold. What a user imports from lies elsewhere.
