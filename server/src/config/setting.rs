@@ -177,7 +177,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "log.level",
-        meaning: "error, warn, info, debug or trace, or a filter as \"lockstep_server=debug,info\".",
+        meaning: "error, warn, info, debug or trace, or a filter as \"lockstep_server=debug,info\". Libraries never say more than warnings.",
         default: "\"info\"",
         take: |config, value| {
             let text = text(value)?;
