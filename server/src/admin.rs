@@ -42,7 +42,7 @@ use crate::keychain::{KeyError, Keychain};
 use crate::metrics::Metrics;
 use crate::server::Identity;
 use crate::store::{Store, StoreError};
-use crate::tls::Certificate;
+use crate::tls::{Certificate, TlsError};
 use crate::verify;
 use crate::words::WordList;
 
@@ -334,7 +334,9 @@ impl Desk {
         let condition = self.condition().await?;
         let store_bytes = self.store.size_bytes();
         self.metrics.store_size(store_bytes);
-        let days = self.certificate.days_left().map_err(|error| Failure::new("certificate", error.to_string()))?;
+        let unusable = |error: TlsError| Failure::new("certificate", error.to_string());
+        let days = self.certificate.days_left().map_err(unusable)?;
+        let authority = self.certificate.authority_fingerprint().map_err(unusable)?;
         Ok(Answer::Status(Box::new(Status {
             version: env!("CARGO_PKG_VERSION").into(),
             hub: self.identity.hub.to_string(),
@@ -349,6 +351,7 @@ impl Desk {
             conversations_in_memory: condition.conversations_in_memory,
             store_bytes,
             certificate_days_left: days,
+            authority,
             keys: self.store.key_status(),
         })))
     }

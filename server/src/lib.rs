@@ -21,6 +21,7 @@ mod core_dumps;
 mod driver;
 mod entropy;
 mod import;
+mod inbox;
 mod instance;
 pub mod keychain;
 mod listener;

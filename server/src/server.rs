@@ -152,8 +152,10 @@ impl Server {
         let driver =
             Driver::start(boot, Arc::clone(&store), Arc::clone(&metrics), grace).map_err(ServerError::Thread)?;
         let hub = driver.handle();
+        let authority = certificate.authority()?;
         let bind = async |address, acceptor| {
-            let bound = Listener::bind(address, &config.listen, acceptor, hub.clone(), Arc::clone(&metrics)).await;
+            let (authority, hub, metrics) = (authority.clone(), hub.clone(), Arc::clone(&metrics));
+            let bound = Listener::bind(address, &config.listen, acceptor, authority, hub, metrics).await;
             let bound = bound.and_then(|listener| Ok((listener.address()?, listener)));
             bound.map_err(|error| ServerError::Listen { address, error })
         };

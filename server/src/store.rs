@@ -339,6 +339,7 @@ impl Store {
         }
         let (mut head, mut floor) = (None, None);
         let mut epochs = Vec::new();
+        let mut replaced = rows::replaced(batches).into_iter();
         for part in batches {
             for entry in &part.entries {
                 let of = (entry.conversation.map_or(Owner::Hub, Owner::Conversation), seal::class(entry.class));
@@ -348,6 +349,9 @@ impl Store {
                 }
             }
             for write in &part.writes {
+                if replaced.next() == Some(true) {
+                    continue;
+                }
                 match write {
                     Write::Head { lsn, chain, at_ms } => head = Some(Head { lsn: *lsn, at_ms: *at_ms, chain: *chain }),
                     Write::Epoch { epoch, after } => epochs.push((*epoch, *after)),

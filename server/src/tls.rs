@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use lockstep_protocol::id::PinnedKeyHash;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -30,6 +31,8 @@ use crate::private;
 
 /// A server certificate lives so long, days: devices pin the key, so this only bounds a forgotten hub.
 const SERVER_DAYS: u64 = 397;
+/// The certificate of the hub's own authority.
+const AUTHORITY_FILE: &str = "authority.pem";
 /// The authority lives so long, days.
 const AUTHORITY_DAYS: u64 = 20 * 365;
 /// The hub's own certificate is made anew when it has fewer days left.
@@ -38,7 +41,6 @@ const DAY_SECONDS: u64 = 24 * 60 * 60;
 /// The files, in the folder of the hub's own.
 const SERVER: &str = "server.pem";
 const SERVER_KEY: &str = "server.key";
-const AUTHORITY: &str = "authority.pem";
 const AUTHORITY_KEY: &str = "authority.key";
 /// What private keys are sealed for, with the name of their file.
 const FAMILY: &str = "tls";
@@ -144,6 +146,28 @@ impl Certificate {
         self.pinned
     }
 
+    /// The certificate of the hub's own authority, DER: what a browser's owner may choose to trust.
+    ///
+    /// # Errors
+    /// `Unusable`.
+    pub fn authority(&self) -> Result<Option<Bytes>, TlsError> {
+        let Files::Made { folder, .. } = &self.files else { return Ok(None) };
+        let path = folder.join(AUTHORITY_FILE);
+        match CertificateDer::from_pem_file(&path) {
+            Ok(certificate) => Ok(Some(Bytes::copy_from_slice(&certificate))),
+            Err(error) => Err(TlsError::Unusable { path, what: format!("no PEM certificate: {error}") }),
+        }
+    }
+
+    /// SHA-256 of that certificate, in pairs of digits, as browsers show it.
+    ///
+    /// # Errors
+    /// `Unusable`.
+    pub fn authority_fingerprint(&self) -> Result<Option<String>, TlsError> {
+        let pairs = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":");
+        Ok(self.authority()?.map(|certificate| pairs(&Sha256::digest(&certificate))))
+    }
+
     /// Days until it expires; none if it has.
     ///
     /// # Errors
@@ -234,7 +258,7 @@ fn make(folder: &Path, names: &[String], keychain: &Keychain) -> Result<(), TlsE
     };
     private::make_folder(folder).map_err(file(folder))?;
     let authority_key = key_pair(&folder.join(AUTHORITY_KEY), keychain)?;
-    let authority_path = folder.join(AUTHORITY);
+    let authority_path = folder.join(AUTHORITY_FILE);
     if !authority_path.exists() {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "Lockstep local authority");

@@ -116,6 +116,9 @@ pub struct Status {
     pub store_bytes: u64,
     /// Until the certificate expires; none if it has.
     pub certificate_days_left: Option<u64>,
+    /// SHA-256 of the certificate of the hub's own authority, in pairs of digits, as browsers show it; none with a
+    /// certificate of the operator's.
+    pub authority: Option<String>,
     /// How its keys are.
     pub keys: KeyStatus,
 }

@@ -203,6 +203,7 @@ pub(super) fn print(answer: &Answer, qr: bool) -> Result<(), Failed> {
                 ("reached as", status.names.join(", ")),
                 ("pinned key", status.pinned_key.clone()),
                 ("certificate", days),
+                ("authority", status.authority.clone().unwrap_or_else(|| "the operator's".into())),
                 ("up for", format!("{} s", status.uptime_seconds)),
                 ("connections", status.connections.to_string()),
                 ("newest entry", status.newest_lsn.to_string()),

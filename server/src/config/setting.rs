@@ -93,6 +93,22 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "listen.origins",
+        meaning: "Web pages of other addresses that may connect to the hub beside its own inbox, as \"https://inbox.example\".",
+        default: "[]",
+        take: |config, value| {
+            let items = value.as_array().ok_or("a list of origins, as [\"https://inbox.example\"]")?;
+            let origins = items.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+            match origins.iter().find(|origin| !origin.starts_with("https://")) {
+                Some(origin) => Err(format!("`{origin}` does not begin with https://")),
+                None => {
+                    config.listen.origins = origins;
+                    Ok(())
+                }
+            }
+        },
+    },
+    Setting {
         key: "listen.connections_max",
         meaning: "Open connections at once; more are turned away.",
         default: "16384",
@@ -178,7 +194,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "log.level",
-        meaning: "error, warn, info, debug or trace, or a filter as \"lockstep_server=debug,info\".",
+        meaning: "error, warn, info, debug or trace, or a filter as \"lockstep_server=debug,info\". Libraries never say more than warnings.",
         default: "\"info\"",
         take: |config, value| {
             let text = text(value)?;
