@@ -1,6 +1,7 @@
 //! What is written through every path, in twelve scripts, is nowhere to be found afterwards: not in the hub's folder, not
 //! in its devices', not in its log, not in what it tells its operator, whether it serves, was killed, or has stopped.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -305,6 +306,9 @@ async fn live(mode: &str) {
         }
     };
     within("more notes", written).await;
+    // A line that only a loud log has.
+    std::net::TcpStream::connect(loud.hub.address()).unwrap().write_all(b"no TLS at all\r\n\r\n").unwrap();
+    assert!(loud.hub.wait_for_line("TLS failed"));
     let told = loud.told().await;
     assert_eq!(search.bytes(told.as_bytes()).len(), 0, "told to its operator:\n{told}");
     loud.kill();
@@ -343,7 +347,7 @@ async fn live(mode: &str) {
     said.push_str(&again.log);
     assert_eq!(search.folder(&data), [] as [String; 0], "after one more start");
     assert!(files(&path.join("store")).iter().any(|path| path.extension().is_some_and(|ending| ending == "sst")));
-    assert!(said.contains("TRACE") || said.contains("DEBUG"), "the log was not loud:\n{}", said);
+    assert!(said.contains("DEBUG") && said.contains("the hub stops"), "{said}");
     assert_eq!(search.bytes(said.as_bytes()).len(), 0, "{}", said);
 
     // The search finds what is there: ordinary text where that is not sealed, in files as a kill left them and in rows; the
