@@ -12,7 +12,7 @@ use lockstep_core::row::SnapshotRow;
 use lockstep_core::scan::hits;
 use lockstep_protocol::document::{ChainFact, DocumentError, compact};
 use lockstep_protocol::entry::{Entry, EntryBody};
-use lockstep_protocol::id::Lsn;
+use lockstep_protocol::id::{ConversationId, Lsn};
 use lockstep_protocol::snapshot::{Table, TableEvent, TableFact};
 
 use crate::driver::Inbox;
@@ -28,6 +28,7 @@ const COMPACTION_NICENESS: i32 = 19;
 enum Job {
     Apply(Apply),
     Scan(Scan),
+    Shred(ConversationId),
 }
 
 /// The threads, and the ways to them.
@@ -80,6 +81,11 @@ impl Workers {
         send(self.jobs.as_ref(), Job::Scan(scan));
     }
 
+    /// Queues a conversation whose keys are to be destroyed; it comes back as `Shredded`.
+    pub(crate) fn shred(&self, conversation: ConversationId) {
+        send(self.jobs.as_ref(), Job::Shred(conversation));
+    }
+
     /// Ends the threads after what is queued.
     pub(crate) fn finish(mut self) {
         self.queries = None;
@@ -119,6 +125,16 @@ fn work_all(store: &Store, waiting: &Receiver<Job>, inbox: &Inbox) {
                     store.pack_ahead(apply.document, snapshot, apply.class);
                 }
                 inbox.tell(Input::Applied { document: apply.document, outcome });
+            }
+            Job::Shred(conversation) => {
+                let done = store.shred(conversation);
+                match &done {
+                    Ok(keys) => tracing::info!(%conversation, keys, "a conversation's data keys are destroyed"),
+                    Err(error) => {
+                        tracing::error!(%error, %conversation, "a conversation could not be shredded yet; it is tried again");
+                    }
+                }
+                inbox.tell(Input::Shredded { conversation, done: done.is_ok() });
             }
             Job::Scan(Scan { document, words }) => {
                 let facts = store.reader().facts(document).map_err(|error| {

@@ -60,7 +60,7 @@ fn batches() -> Vec<Batch> {
     let mut drawn = 0;
     for id in [ONE, OTHER] {
         let assigned = vec![MemberId(2)];
-        let conversation = Conversation { id, customer: CUSTOMER.into(), service: None, assigned };
+        let conversation = Conversation { id, customer: CUSTOMER.into(), service: None, assigned, keep: None };
         let opened = hub.administer(lockstep_protocol::frame::Command::ConversationOpen(conversation));
         assert!(matches!(opened, Outcome::Done(_)), "{opened:?}");
         let mut chains: BTreeMap<DocumentId, LocalChain> = BTreeMap::new();

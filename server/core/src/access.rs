@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use lockstep_protocol::directory::{Conversation, Device, DirectoryEvent, Member, Policy, Role};
 use lockstep_protocol::id::{ConversationId, DeviceId, DocumentId, ImportId, MemberId};
+use lockstep_protocol::keep::Keep;
 
 /// Members, devices and policy as of some point of the log.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +43,10 @@ impl Directory {
             DirectoryEvent::ConversationOpened(_)
             | DirectoryEvent::Assigned { .. }
             | DirectoryEvent::Unassigned { .. }
-            | DirectoryEvent::ImportUndone { .. } => {}
+            | DirectoryEvent::ImportUndone { .. }
+            | DirectoryEvent::KeepChanged { .. }
+            | DirectoryEvent::Expired { .. }
+            | DirectoryEvent::ConversationShredded { .. } => {}
         }
     }
 
@@ -173,6 +177,9 @@ pub(crate) fn losses<'a>(
         Device(DeviceId),
         Assignment(ConversationId, MemberId),
         Import(DocumentId, ImportId),
+        Keep(ConversationId),
+        Expiry(DocumentId),
+        Shred(ConversationId),
         Policy,
     }
     let mut newest: BTreeMap<Subject, (usize, DirectoryEvent)> = BTreeMap::new();
@@ -188,6 +195,10 @@ pub(crate) fn losses<'a>(
             }
             // Whether the restored store holds it is seen when its conversation is read.
             DirectoryEvent::ImportUndone { document, import } => Subject::Import(*document, *import),
+            DirectoryEvent::Expired { document } => Subject::Expiry(*document),
+            DirectoryEvent::ConversationShredded { conversation } => Subject::Shred(*conversation),
+            // Whether it is shorter than the restored one is seen there, too.
+            DirectoryEvent::KeepChanged { conversation, .. } => Subject::Keep(*conversation),
             DirectoryEvent::PolicyChanged(_) => Subject::Policy,
             _ => continue,
         };
@@ -205,12 +216,27 @@ pub(crate) fn losses<'a>(
             .role(*member)
             .is_some_and(|now| !removed.contains(member) && (role_loses(now, *role) || (replay_gains && *role != now))),
         DirectoryEvent::Assigned { .. } => false,
-        DirectoryEvent::PolicyChanged(policy) => restored.policy.agents_see_unassigned && !policy.agents_see_unassigned,
+        DirectoryEvent::PolicyChanged(policy) => restored.policy != stricter(&restored.policy, policy),
         _ => true,
     };
-    let mut events: Vec<_> = newest.into_values().filter(|(_, event)| loses(event)).collect();
+    let lost = newest.into_values().filter(|(_, event)| loses(event));
+    let mut events: Vec<_> = lost
+        .map(|(place, event)| match event {
+            DirectoryEvent::PolicyChanged(policy) => {
+                (place, DirectoryEvent::PolicyChanged(stricter(&restored.policy, &policy)))
+            }
+            event => (place, event),
+        })
+        .collect();
     events.sort_by_key(|(place, _)| *place);
     events.into_iter().map(|(_, event)| event).collect()
+}
+
+/// What a policy that was set after a restore point leaves of the restored one: no more to see, nothing kept for longer.
+fn stricter(restored: &Policy, set: &Policy) -> Policy {
+    let base = if restored.agents_see_unassigned && !set.agents_see_unassigned { set } else { restored };
+    let keep = restored.keep.unwrap_or_default().shorter(set.keep.unwrap_or_default());
+    Policy { keep: Some(keep).filter(|keep| *keep != Keep::FOREVER).or(base.keep), ..*base }
 }
 
 #[cfg(test)]
@@ -247,6 +273,7 @@ mod tests {
                 customer: String::new(),
                 service: service.map(MemberId),
                 assigned: assigned.iter().copied().map(MemberId).collect(),
+                keep: None,
             };
             let row = format!("{role:?} {assigned:?} {service:?} {agents_see_unassigned}");
             assert_eq!(directory.may_see(ME, &conversation), expected, "{row}");

@@ -238,7 +238,14 @@ impl Bench {
             documents: documents.collect(),
         };
         let (tag, conversations) = (Some(fetch.tag), vec![listed]);
-        self.frame(HubFrame::Catalogue(Catalogue { tag, page: 0, conversations, team: None, end: None }));
+        self.frame(HubFrame::Catalogue(Catalogue {
+            tag,
+            page: 0,
+            conversations,
+            team: None,
+            end: None,
+            shredded: None,
+        }));
     }
 
     pub(super) fn device_own(&self, document: DocumentId) -> (ActorId, ChainHead) {
@@ -260,7 +267,14 @@ impl Bench {
             documents: Vec::new(),
         };
         let (tag, conversations) = (Some(fetch.tag), vec![listed]);
-        self.frame(HubFrame::Catalogue(Catalogue { tag, page: 0, conversations, team: None, end: None }));
+        self.frame(HubFrame::Catalogue(Catalogue {
+            tag,
+            page: 0,
+            conversations,
+            team: None,
+            end: None,
+            shredded: None,
+        }));
     }
 
     /// `differs` (the conversation with differing documents), `bare` (without documents), `same` or `none`: a catalogue
@@ -289,7 +303,14 @@ impl Bench {
             _ => Vec::new(),
         };
         let end = Some(self.witness());
-        self.frame(HubFrame::Catalogue(Catalogue { tag: None, page: 0, conversations, team: None, end }));
+        self.frame(HubFrame::Catalogue(Catalogue {
+            tag: None,
+            page: 0,
+            conversations,
+            team: None,
+            end,
+            shredded: None,
+        }));
     }
 
     /// Answers the oldest Fetch with one document: `tail` entries by the other member (`+text`), or `bytes +text`.
