@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use lockstep_core::effect::{Batch, CloseReason, Effect, ImportPlan, Report};
-use lockstep_core::hub::{Hub, HubConfig};
+use lockstep_core::hub::{Boot, Hub, HubConfig};
 use lockstep_core::input::{ApplyFailure, ImportSegment, Input, Now, SessionId};
 use lockstep_core::planted::Planted;
 use lockstep_core::query::{Answer, LoadFailure, Query};
@@ -221,6 +221,12 @@ impl LocalHub {
         let entropy = self.draw();
         self.input(Input::Administered { request: 0, command, entropy });
         self.answers.pop().expect("every command is answered")
+    }
+
+    /// What another hub would start from on its store.
+    #[must_use]
+    pub fn boot(&self, restored: bool) -> Boot {
+        self.store.boot(&self.identity, restored, [3; 32])
     }
 
     /// Destroys a conversation.

@@ -97,7 +97,7 @@ impl Bench {
         PlacedFact { document, actor, seq: head.seq, hash: head.hash.prefix(), fact, opening, origin: None }
     }
 
-    /// `[from=N] [+text | s1+text | opened1 | import0:a,<b | undo0 | grant | revoke | own]*`: one Entries frame after the
+    /// `[from=N] [+text | s1+text | opened1 | import0:a,<b | undo0 | expired0 | old-import0 | shredded | grant | revoke | own]*`: one Entries frame after the
     /// cursor. `missed+text` is not in it; `back+text` brings a known message by another chain; `assign:N` and
     /// `unassign:N` name a member.
     pub(super) fn entries(&mut self, words: &str) {
@@ -138,6 +138,18 @@ impl Bench {
                 let document = DocumentId::imported(CONVERSATION, number.parse().expect("a number"));
                 let stamp = self.stamp(MemberId::HUB, Verdict::Accepted);
                 let event = DirectoryEvent::ImportUndone { document, import: ImportId([1; 16]) };
+                entries.push(Entry { stamp, body: EntryBody::Directory(event) });
+            } else if let Some(number) = word.strip_prefix("expired") {
+                let document = segment(number.parse().expect("a number"));
+                let stamp = self.stamp(MemberId::HUB, Verdict::Accepted);
+                entries.push(Entry { stamp, body: EntryBody::Directory(DirectoryEvent::Expired { document }) });
+            } else if let Some(number) = word.strip_prefix("old-import") {
+                let document = DocumentId::imported(CONVERSATION, number.parse().expect("a number"));
+                let stamp = self.stamp(MemberId::HUB, Verdict::Accepted);
+                entries.push(Entry { stamp, body: EntryBody::Directory(DirectoryEvent::Expired { document }) });
+            } else if word == "shredded" {
+                let stamp = self.stamp(MemberId::HUB, Verdict::Accepted);
+                let event = DirectoryEvent::ConversationShredded { conversation: CONVERSATION };
                 entries.push(Entry { stamp, body: EntryBody::Directory(event) });
             } else if let Some(text) = word.strip_prefix("sent-anyway:") {
                 let stamp = self.stamp(ME, Verdict::Accepted);
@@ -277,8 +289,8 @@ impl Bench {
         }));
     }
 
-    /// `differs` (the conversation with differing documents), `bare` (without documents), `same` or `none`: a catalogue
-    /// of one page.
+    /// `differs` (the conversation with differing documents), `bare` (without documents), `same`, `none`, or `shredded`,
+    /// which says so: a catalogue of one page.
     pub(super) fn page(&mut self, what: &str) {
         let differs = CatalogueDocument { document: segment(0), digest: Default::default() };
         let mut differs_digest = differs;
@@ -309,7 +321,7 @@ impl Bench {
             conversations,
             team: None,
             end,
-            shredded: None,
+            shredded: (what == "shredded").then(|| vec![CONVERSATION]),
         }));
     }
 
