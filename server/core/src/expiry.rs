@@ -24,6 +24,8 @@ use crate::row::{DocumentRow, DocumentState, IndexRow, Remains, Write};
 
 /// Documents that one look goes through.
 const DOCUMENTS_MAX: usize = 256;
+/// Documents of one look that are closed or deleted: whatever is committed beside that waits for no more than these.
+const DUE_MAX: usize = 4;
 
 /// How far the look got.
 #[derive(Debug, Default)]
@@ -83,7 +85,13 @@ impl Hub {
         if last.is_none() {
             self.expiry.look_at_ms = self.now.mono_ms + self.config.keep_look_ms;
         }
-        let due: Vec<Aged> = aged.into_iter().filter(|aged| self.is_due(aged)).collect();
+        let mut due: Vec<Aged> = aged.into_iter().filter(|aged| self.is_due(aged)).collect();
+        if due.len() > DUE_MAX {
+            due.truncate(DUE_MAX);
+            // The next tick goes on behind these.
+            self.expiry.after = due.last().map(|aged| aged.document);
+            self.expiry.look_at_ms = self.now.mono_ms;
+        }
         for aged in due {
             self.expiry.running.insert(aged.document);
             self.enqueue(aged.document.conversation, Work::Keep(Box::new(aged)), effects);
