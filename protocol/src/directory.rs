@@ -232,9 +232,12 @@ pub enum DirectoryEvent {
     /// Everything in a segment or imported segment was older than the keep time: it is gone. Replayed after a restore.
     #[n(11)]
     Expired {
-        /// The document; its number is not given again.
+        /// The document; its number is not given again in this epoch.
         #[n(0)]
         document: DocumentId,
+        /// Nothing in it was newer than this, milliseconds since 1970.
+        #[n(1)]
+        newest_ms: u64,
     },
     /// A conversation is gone for ever, with everything in it. The whole team learns it, whoever saw the conversation: whoever
     /// holds anything of it deletes that. Its id is not given again. Replayed after a restore.
@@ -256,7 +259,7 @@ impl DirectoryEvent {
             | Self::Unassigned { conversation, .. }
             | Self::KeepChanged { conversation, .. }
             | Self::ConversationShredded { conversation } => Some(*conversation),
-            Self::ImportUndone { document, .. } | Self::Expired { document } => Some(document.conversation),
+            Self::ImportUndone { document, .. } | Self::Expired { document, .. } => Some(document.conversation),
             Self::MemberAdded(_)
             | Self::RoleChanged { .. }
             | Self::MemberRemoved { .. }

@@ -20,6 +20,7 @@ use lockstep_protocol::frame::{Command, ListedDevice, Outcome};
 use lockstep_protocol::id::{ConversationId, ImportId, MemberId};
 use lockstep_protocol::limits;
 use lockstep_protocol::link::Link;
+use lockstep_protocol::refusal::RefusalCode;
 use lockstep_words::Category;
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -357,7 +358,15 @@ impl Desk {
     /// Destroys a conversation, and says what was destroyed and what could not be reached.
     async fn shred(&self, conversation: ConversationId) -> Result<Answer, Failure> {
         let tally = self.read(move |store| store.reader().tally(conversation)).await?;
-        Self::outcome(self.hub.shred(conversation).await)?;
+        let outcome = self.hub.shred(conversation).await;
+        if let Ok(Outcome::Refused(refusal)) = &outcome
+            && refusal.known() == Some(RefusalCode::Busy)
+        {
+            let text = "everything is deleted, but the data keys could not be destroyed yet: the hub goes on trying, also \
+                        after a restart; its log says why";
+            return Err(Failure::new("keys_left", text));
+        }
+        Self::outcome(outcome)?;
         let present = self.hub.present().await.map_err(|error| Failure::new("stopping", error.to_string()))?;
         let devices = self.list_devices().await?;
         let away = devices.iter().filter(|listed| !present.contains(&listed.device));

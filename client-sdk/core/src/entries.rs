@@ -225,7 +225,7 @@ impl Device {
             return self.shredded(conversation);
         }
         if let Some(conversation) = event.conversation() {
-            if let DirectoryEvent::Expired { document } = event {
+            if let DirectoryEvent::Expired { document, .. } = event {
                 self.expired(document, lsn);
             }
             if let DirectoryEvent::ImportUndone { document, .. } = event

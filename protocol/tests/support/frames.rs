@@ -141,7 +141,7 @@ any_enum! {
         |s| Self::Unassigned { conversation: s.any(), member: s.any() },
         |s| Self::ImportUndone { document: s.any(), import: s.any() },
         |s| Self::KeepChanged { conversation: s.any(), keep: s.any() },
-        |s| Self::Expired { document: s.any() },
+        |s| Self::Expired { document: s.any(), newest_ms: s.any() },
         |s| Self::ConversationShredded { conversation: s.any() },
     }
     EntryBody {

@@ -362,7 +362,7 @@ pub(crate) fn entries() -> Vec<(&'static str, Entry)> {
         ),
         ("keep-changed", event(DirectoryEvent::KeepChanged { conversation: CONVERSATION, keep: Some(Keep::FOREVER) })),
         ("keep-unset", event(DirectoryEvent::KeepChanged { conversation: CONVERSATION, keep: None })),
-        ("expired", event(DirectoryEvent::Expired { document: IMPORTED })),
+        ("expired", event(DirectoryEvent::Expired { document: IMPORTED, newest_ms: 1_790_000_000_000 })),
         ("conversation-shredded", event(DirectoryEvent::ConversationShredded { conversation: CONVERSATION })),
     ]
 }

@@ -195,7 +195,7 @@ pub(crate) fn losses<'a>(
             }
             // Whether the restored store holds it is seen when its conversation is read.
             DirectoryEvent::ImportUndone { document, import } => Subject::Import(*document, *import),
-            DirectoryEvent::Expired { document } => Subject::Expiry(*document),
+            DirectoryEvent::Expired { document, .. } => Subject::Expiry(*document),
             DirectoryEvent::ConversationShredded { conversation } => Subject::Shred(*conversation),
             // Whether it is shorter than the restored one is seen there, too.
             DirectoryEvent::KeepChanged { conversation, .. } => Subject::Keep(*conversation),
@@ -325,6 +325,36 @@ mod tests {
             let mut restored = Directory::default();
             restored.members.insert(ME, member(now));
             assert_eq!(losses(&outside, &restored, false), expected, "{outside:?}");
+        }
+    }
+
+    #[test]
+    fn what_went_goes_again_and_no_keep_time_gets_longer() {
+        let conversation = ConversationId([1; 16]);
+        let policy = |sees: bool, days: u32| Policy {
+            agents_see_unassigned: sees,
+            services_lock: sees,
+            keep: Keep::days(days),
+            ..Policy::default()
+        };
+        let set = |policy: Policy| DirectoryEvent::PolicyChanged(policy);
+        let expired = DirectoryEvent::Expired { document: DocumentId::segment(conversation, 3), newest_ms: 7 };
+        let shredded = DirectoryEvent::ConversationShredded { conversation };
+        let keep = |days| DirectoryEvent::KeepChanged { conversation, keep: Keep::days(days) };
+        for (restored, outside, expected) in [
+            (policy(true, 0), vec![expired.clone(), shredded.clone()], vec![expired, shredded]),
+            // Which of its times is shorter is seen when the conversation is read.
+            (policy(true, 0), vec![keep(30), keep(90)], vec![keep(90)]),
+            (policy(true, 30), vec![set(policy(true, 90))], vec![]),
+            (policy(true, 90), vec![set(policy(true, 30))], vec![set(policy(true, 30))]),
+            (policy(true, 0), vec![set(policy(true, 30))], vec![set(policy(true, 30))]),
+            // Each part by itself: nothing that was given with it comes back.
+            (policy(false, 90), vec![set(policy(true, 30))], vec![set(policy(false, 30))]),
+            (policy(true, 30), vec![set(policy(false, 90))], vec![set(policy(false, 30))]),
+            (policy(true, 90), vec![set(policy(true, 30)), set(policy(true, 0))], vec![]),
+        ] {
+            let directory = Directory { policy: restored, ..Directory::default() };
+            assert_eq!(losses(&outside, &directory, false), expected, "{restored:?} {outside:?}");
         }
     }
 }

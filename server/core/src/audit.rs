@@ -319,7 +319,7 @@ impl Act {
             DirectoryEvent::KeepChanged { conversation, keep } => {
                 Self::KeepChanged { conversation: *conversation, keep: *keep }
             }
-            DirectoryEvent::Expired { document } => Self::Expired { document: *document },
+            DirectoryEvent::Expired { document, .. } => Self::Expired { document: *document },
             DirectoryEvent::ConversationShredded { conversation } => {
                 Self::Done(Deed::Shredded { conversation: *conversation })
             }

@@ -524,7 +524,9 @@ impl Hub {
             DirectoryEvent::ImportUndone { document, import } => {
                 self.undo_segment(slot, &mut draft, document, import);
             }
-            DirectoryEvent::Expired { document } => self.expire_again(slot, &mut draft, document),
+            DirectoryEvent::Expired { document, newest_ms } => {
+                self.expire_again(slot, &mut draft, document, newest_ms);
+            }
             DirectoryEvent::ConversationShredded { .. } => self.shred_conversation(id, slot, &mut draft),
             DirectoryEvent::KeepChanged { keep, .. } => {
                 let now = self.keep_of(slot);

@@ -168,9 +168,11 @@ impl Hub {
     }
 
     /// A document that expired before a restore is taken away again.
-    pub(crate) fn expire_again(&mut self, slot: &mut Slot, draft: &mut Draft, document: DocumentId) {
+    /// What has its number and is newer is something else: it was written after another restore.
+    pub(crate) fn expire_again(&mut self, slot: &mut Slot, draft: &mut Draft, document: DocumentId, newest_ms: u64) {
         let remains = slot.remains.take().filter(|(known, _)| *known == document).map(|(_, remains)| remains);
-        let stands = slot.document(document).is_some_and(|state| state.row.ops > 0);
+        let went = |row: &DocumentRow| row.ops > 0 && row.newest_ms <= newest_ms;
+        let stands = slot.document(document).is_some_and(|state| went(&state.row));
         let Some(remains) = remains.filter(|_| stands) else { return };
         let is_open = slot.row().is_some_and(|row| document.number == open_number(row, document.kind));
         if document.kind == DocumentKind::Segment && is_open {
@@ -182,6 +184,7 @@ impl Hub {
     /// Deletes a document.
     fn expire(&mut self, slot: &mut Slot, draft: &mut Draft, document: DocumentId, remains: Remains) {
         self.compaction.forget(document);
+        let newest_ms = slot.document(document).map_or(0, |state| state.row.newest_ms);
         if let Some(state) = slot.document_mut(document) {
             *state = DocumentState::default();
         }
@@ -194,7 +197,7 @@ impl Hub {
             slot.store_replies();
         }
         draft.write(Write::DocumentExpired(document, Box::new(remains)));
-        let event = DirectoryEvent::Expired { document };
+        let event = DirectoryEvent::Expired { document, newest_ms };
         self.append_to(slot, draft, Author::new(MemberId::HUB), EntryBody::Directory(event.clone()));
         slot.gone.insert(document);
         self.note_event(draft, event);

@@ -23,12 +23,17 @@ use crate::planted::HubBug;
 use crate::row::{ShredRow, Write};
 use crate::sensitive::Recents;
 
+/// What could not be done is tried again after this, milliseconds: a full disk takes longer.
+const AGAIN_MS: u64 = 5_000;
+
 /// Conversations that were shredded, and what is still to be done about them.
 #[derive(Debug, Default)]
 pub(crate) struct Shreds {
     rows: BTreeMap<ConversationId, ShredRow>,
     /// Keys that are being destroyed.
     running: BTreeSet<ConversationId>,
+    /// Monotonic milliseconds before which nothing is tried again.
+    again_ms: u64,
     /// Requests that wait for that.
     waiting: BTreeMap<ConversationId, Vec<u64>>,
 }
@@ -103,7 +108,10 @@ impl Hub {
 
     /// Has the keys of shredded conversations destroyed whose deletion is durable.
     pub(crate) fn shred_on(&mut self, effects: &mut Vec<Effect>) {
-        let committed = self.log.committed;
+        let (committed, now_ms) = (self.log.committed, self.now.mono_ms);
+        if now_ms < self.shreds.again_ms {
+            return;
+        }
         let shreds = &mut self.shreds;
         for (id, row) in &shreds.rows {
             if !row.done && row.lsn <= committed && shreds.running.insert(*id) {
@@ -112,12 +120,15 @@ impl Hub {
         }
     }
 
-    /// A conversation's keys are destroyed, or could not be: then the next tick tries again.
+    /// A conversation's keys are destroyed, or could not be: then it is tried again.
     pub(crate) fn shredded(&mut self, conversation: ConversationId, done: bool, effects: &mut Vec<Effect>) {
         self.shreds.running.remove(&conversation);
         let waiting = self.shreds.waiting.remove(&conversation).unwrap_or_default();
         let Some(row) = self.shreds.rows.get_mut(&conversation) else { return };
         row.done = done;
+        if !done {
+            self.shreds.again_ms = self.now.mono_ms + AGAIN_MS;
+        }
         let lsn = row.lsn;
         let mut draft = Draft::default();
         if done {

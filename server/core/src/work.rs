@@ -184,7 +184,7 @@ impl Hub {
                 segment.facts.iter().for_each(|fact| fact_keys(slot, fact, &mut keys));
             }
             Work::ImportUndo(..) => documents.extend((0..imported).map(|number| DocumentId::imported(id, number))),
-            Work::Replay(DirectoryEvent::ImportUndone { document, .. } | DirectoryEvent::Expired { document }) => {
+            Work::Replay(DirectoryEvent::ImportUndone { document, .. } | DirectoryEvent::Expired { document, .. }) => {
                 documents.push(*document);
             }
             Work::Keep(aged) => documents.push(aged.document),
@@ -226,7 +226,7 @@ impl Hub {
         if missing.is_empty() {
             missing.extend(match work {
                 Work::Keep(aged) => self.keep_misses(slot, aged),
-                Work::Replay(DirectoryEvent::Expired { document }) => {
+                Work::Replay(DirectoryEvent::Expired { document, .. }) => {
                     let row = slot.document(*document).map(|state| state.row).filter(|row| row.ops > 0);
                     row.and_then(|row| self.remains_missing(slot, *document, &row))
                 }

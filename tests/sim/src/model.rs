@@ -201,7 +201,7 @@ impl LogModel {
                 self.directories.push((lsn, directory));
                 match event {
                     DirectoryEvent::ImportUndone { document, .. } => self.undo(*document),
-                    DirectoryEvent::Expired { document } => self.expire(*document, lsn),
+                    DirectoryEvent::Expired { document, .. } => self.expire(*document, lsn),
                     DirectoryEvent::ConversationShredded { conversation } => self.shred(*conversation, lsn),
                     _ => {}
                 }

@@ -260,14 +260,16 @@ fn whoever_saw_it_is_told_what_went_and_nobody_else() {
     stage.hub.now.wall_ms += 6 * DAY_MS;
     stage.hub.advance(1_000);
     stage.hub.advance(1_000);
-    let expired = DirectoryEvent::Expired { document: DocumentId::segment(TALK, 0) };
-    assert_eq!(events(&stage.hub.take(stage.agent.session)), [expired]);
+    let told = events(&stage.hub.take(stage.agent.session));
+    let of = |document| matches!(told[..], [DirectoryEvent::Expired { document: went, .. }] if went == document);
+    assert!(of(DocumentId::segment(TALK, 0)), "{told:?}");
     assert_eq!(events(&stage.hub.take(stranger.session)), []);
     // A shredded one everybody learns: who saw it once cannot be known any more.
     assert!(matches!(stage.hub.shred(TALK), Outcome::Done(_)));
     let shredded = DirectoryEvent::ConversationShredded { conversation: TALK };
-    assert_eq!(events(&stage.hub.take(stage.agent.session)), [shredded.clone()]);
-    assert_eq!(events(&stage.hub.take(stranger.session)), [shredded]);
+    for session in [stage.agent.session, stranger.session] {
+        assert_eq!(events(&stage.hub.take(session)), std::slice::from_ref(&shredded));
+    }
     let rows: Vec<Act> = stage
         .hub
         .store
@@ -361,6 +363,7 @@ fn a_hub_that_stopped_before_the_keys_were_destroyed_goes_on() {
     let now = Now { wall_ms: stage.hub.now.wall_ms, mono_ms: 0 };
     let mut effects = Vec::new();
     let mut hub = Hub::new(boot, now, &mut effects);
+    let mut now = now;
     for done in [false, true] {
         let mut effects = Vec::new();
         hub.handle(now, Input::Ticked, &mut effects);
@@ -372,6 +375,7 @@ fn a_hub_that_stopped_before_the_keys_were_destroyed_goes_on() {
         hub.handle(now, Input::Ticked, &mut effects);
         assert_eq!(shreds(&effects), 0, "while it is under way");
         hub.handle(now, Input::Shredded { conversation: TALK, done }, &mut effects);
+        now.mono_ms += 10_000;
     }
     let mut effects = Vec::new();
     hub.handle(now, Input::Ticked, &mut effects);

@@ -13,7 +13,7 @@ const LATE_MS: u64 = 60_000;
 
 impl Checker {
     /// When a document's newest fact was received that is no retraction, or the time of its newest message; none without.
-    fn newest_ms(&self, document: DocumentId) -> Option<u64> {
+    pub(super) fn newest_ms(&self, document: DocumentId) -> Option<u64> {
         if document.kind == DocumentKind::Imported {
             return self.model.imports.get(&document)?.imported.last.map(|id| id.time_ms());
         }

@@ -38,7 +38,9 @@ impl Checker {
                 self.check_resolution(document.conversation, *message, *resolution, &entry.stamp, true_ms)?;
             }
             EntryBody::Directory(event) if self.replaying => self.check_replayed(event, lsn)?,
-            EntryBody::Directory(DirectoryEvent::Expired { document }) => self.check_expiry(*document, lsn, wall_ms)?,
+            EntryBody::Directory(DirectoryEvent::Expired { document, .. }) => {
+                self.check_expiry(*document, lsn, wall_ms)?;
+            }
             _ => {}
         }
         let readmitted = match &entry.body {
@@ -210,8 +212,11 @@ impl Checker {
             | DirectoryEvent::Unassigned { .. }
             | DirectoryEvent::ImportUndone { .. }
             | DirectoryEvent::KeepChanged { .. }
-            | DirectoryEvent::Expired { .. }
             | DirectoryEvent::ConversationShredded { .. } => true,
+            // What was written after another restore may have its number.
+            DirectoryEvent::Expired { document, newest_ms } => {
+                self.newest_ms(*document).is_none_or(|newest| newest <= *newest_ms)
+            }
             DirectoryEvent::PolicyChanged(policy) => {
                 !policy.agents_see_unassigned || directory.policy.agents_see_unassigned
             }

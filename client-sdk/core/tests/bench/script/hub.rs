@@ -142,11 +142,17 @@ impl Bench {
             } else if let Some(number) = word.strip_prefix("expired") {
                 let document = segment(number.parse().expect("a number"));
                 let stamp = self.stamp(MemberId::HUB, Verdict::Accepted);
-                entries.push(Entry { stamp, body: EntryBody::Directory(DirectoryEvent::Expired { document }) });
+                entries.push(Entry {
+                    stamp,
+                    body: EntryBody::Directory(DirectoryEvent::Expired { document, newest_ms: 0 }),
+                });
             } else if let Some(number) = word.strip_prefix("old-import") {
                 let document = DocumentId::imported(CONVERSATION, number.parse().expect("a number"));
                 let stamp = self.stamp(MemberId::HUB, Verdict::Accepted);
-                entries.push(Entry { stamp, body: EntryBody::Directory(DirectoryEvent::Expired { document }) });
+                entries.push(Entry {
+                    stamp,
+                    body: EntryBody::Directory(DirectoryEvent::Expired { document, newest_ms: 0 }),
+                });
             } else if word == "shredded" {
                 let stamp = self.stamp(MemberId::HUB, Verdict::Accepted);
                 let event = DirectoryEvent::ConversationShredded { conversation: CONVERSATION };
