@@ -26,6 +26,7 @@ const COMPACTION_NICENESS: i32 = 19;
 /// What the thread for long work does.
 #[derive(Debug)]
 enum Job {
+    Load(Query),
     Apply(Apply),
     Scan(Scan),
     Shred(ConversationId),
@@ -68,7 +69,11 @@ impl Workers {
 
     /// Queues a question; it comes back as `Loaded`.
     pub(crate) fn load(&self, query: Query) {
-        send(self.queries.as_ref(), query);
+        match query {
+            // Nobody waits for these, and they take milliseconds: a push behind them would.
+            Query::Ages { .. } | Query::Remains(_) => send(self.jobs.as_ref(), Job::Load(query)),
+            query => send(self.queries.as_ref(), query),
+        }
     }
 
     /// Queues a compaction; it comes back as `Applied`.
@@ -108,17 +113,22 @@ fn read_all(store: &Store, waiting: &Mutex<Receiver<Query>>, inbox: &Inbox) {
     loop {
         let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(query) = next else { return };
-        let outcome = store.reader().answer(&query).map_err(|error| {
-            tracing::error!(%error, "rows could not be read");
-            LoadFailure
-        });
-        inbox.tell(Input::Loaded { query, outcome });
+        load(store, query, inbox);
     }
+}
+
+fn load(store: &Store, query: Query, inbox: &Inbox) {
+    let outcome = store.reader().answer(&query).map_err(|error| {
+        tracing::error!(%error, "rows could not be read");
+        LoadFailure
+    });
+    inbox.tell(Input::Loaded { query, outcome });
 }
 
 fn work_all(store: &Store, waiting: &Receiver<Job>, inbox: &Inbox) {
     while let Ok(job) = waiting.recv() {
         match job {
+            Job::Load(query) => load(store, query, inbox),
             Job::Apply(apply) => {
                 let outcome = compact_document(store, &apply);
                 if let Ok(snapshot) = &outcome {

@@ -72,6 +72,65 @@ async fn a_shredded_conversation_is_gone_from_the_hub_and_from_every_device() {
     }
 }
 
+/// Kills in the middle of a shredding, at drawn moments: before its entry, between that and its keys, and after.
+const KILLS_MS: [u64; 6] = [2, 5, 9, 14, 22, 40];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_killed_while_it_shreds_goes_on_until_the_keys_are_gone() {
+    let mut team = Team::new();
+    let anna = team.device(2).await;
+    let mut shredded = 0;
+    for kill_ms in KILLS_MS {
+        let doomed = team.conversation();
+        within("the conversation", anna.conversation(doomed)).await.unwrap();
+        let mut view = team.open(&anna, doomed).await;
+        let mut newest = anna.note(doomed, "the heron is in the reeds").await.unwrap();
+        for _ in 0..20 {
+            newest = anna.note(doomed, "and stays there").await.unwrap();
+        }
+        within("the notes", view.until(|shown| shown.message(newest).is_some())).await.unwrap();
+        within("their confirmation", anna.synced()).await.unwrap();
+        // It goes on writing meanwhile: what comes too late is told so, or dies with the rest.
+        let (folder, id) = (team.hub.folder().to_owned(), doomed.to_string());
+        let verb = std::thread::spawn(move || lockstep(&folder, &["shred", "--conversation", &id, "--yes"]));
+        let kill = tokio::time::sleep(std::time::Duration::from_millis(kill_ms));
+        let writes = async {
+            while anna.note(doomed, "one more").await.is_ok() {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = kill => {}
+            () = writes => {}
+        }
+        team.hub.kill();
+        let told = verb.join().unwrap().status.success();
+        team.hub.restart();
+        anna.connect().await.unwrap();
+        let listed = team.hub.json(&["conversation", "list"]);
+        let stands = listed["conversations"].as_array().unwrap().iter().any(|row| row["id"] == doomed.to_string());
+        assert!(!(stands && told), "what was said to be shredded is gone");
+        if stands {
+            team.hub.json(&["shred", "--conversation", &doomed.to_string(), "--yes"]);
+        }
+        shredded += 1;
+        gone(&anna, doomed).await;
+        let destroyed = async {
+            while team.hub.json(&["key", "status"])["destroyed"].as_u64() < Some(shredded) {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        within("the end of its keys", destroyed).await;
+        assert_eq!(audit(&team, "shredded") as u64, shredded);
+    }
+    team.hub.kill();
+    team.hub.restart();
+    let doctor = lockstep(team.hub.folder(), &["doctor"]);
+    assert!(doctor.status.success(), "{}", String::from_utf8_lossy(&doctor.stdout));
+    team.hub.json(&["audit", "verify"]);
+}
+
 /// Rows of the audit log of a kind.
 fn audit(team: &Team, kind: &str) -> usize {
     let rows = lockstep(team.hub.folder(), &["--json", "audit", "--what", kind]);
