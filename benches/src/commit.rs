@@ -9,12 +9,13 @@ use std::path::Path;
 use std::time::Instant;
 
 use clap::Args;
+use lockstep_protocol::id::ConversationId;
 use serde_json::json;
 
 use crate::device::Device;
 use crate::live::BODY_BYTES;
 use crate::report::{Bound, Report, Rounds};
-use crate::stage::Stage;
+use crate::stage::{QuietStage, Stage};
 use crate::{Common, PATIENCE};
 
 #[derive(Args)]
@@ -41,48 +42,12 @@ const ENTRY_LOG_BYTES: usize = 1_024;
 pub(crate) async fn measure(commit: &Commit) -> anyhow::Result<Report> {
     let rounds = if commit.common.quick { 3 } else { commit.rounds };
     let messages = if commit.common.quick { 500 } else { commit.messages };
-    let mut stage = Stage::new(&[]).await?;
-    // Members who see nothing but their own: what is measured is judging and the disk, not fan-out.
-    let mut devices = Vec::new();
-    for _ in 0..commit.devices {
-        devices.push(stage.agent_device().await?);
-    }
-    let mut conversations = Vec::new();
-    for _ in 0..=rounds {
-        let mut own = Vec::new();
-        for device in &devices {
-            own.push(stage.conversation_of(&[device.author.member]).await?);
-        }
-        conversations.push(own);
-    }
-    let stage = stage.without_owner().await?;
+    let (stage, mut devices, conversations) = cast(&[], commit.devices, rounds + 1).await?;
     let mut gathered = Rounds::default();
     for (round, conversations) in conversations.into_iter().enumerate() {
         let before = stage.metrics().await;
         let begin = Instant::now();
-        let tasks: Vec<_> = devices
-            .drain(..)
-            .zip(conversations)
-            .map(|(device, conversation)| {
-                let in_flight_max = commit.in_flight;
-                tokio::spawn(tokio::time::timeout(PATIENCE, async move {
-                    let mut device: Device = device;
-                    let mut thread = device.author.thread(conversation)?;
-                    let (mut acknowledged, mut sent) = (0, 0);
-                    while acknowledged < messages {
-                        while sent < messages && sent - acknowledged < in_flight_max {
-                            device.author.notes(&mut thread, vec!["x".repeat(BODY_BYTES)]).await?;
-                            sent += 1;
-                        }
-                        acknowledged += device.reader.acknowledged().await?;
-                    }
-                    anyhow::Ok(device)
-                }))
-            })
-            .collect();
-        for task in tasks {
-            devices.push(task.await???);
-        }
+        devices = saturate(devices, conversations, messages, commit.in_flight).await?;
         let seconds = begin.elapsed().as_secs_f64();
         let after = stage.metrics().await;
         let grown = |name: &str| after[name] - before[name];
@@ -98,6 +63,59 @@ pub(crate) async fn measure(commit: &Commit) -> anyhow::Result<Report> {
         "rounds": rounds, "body_bytes": BODY_BYTES, "floor_bytes_a_message": ENTRY_LOG_BYTES });
     let goals = [("acks_a_second", Bound::AtLeast(0.7)), ("messages_a_sync", Bound::AtLeast(16.0))];
     Ok(gathered.report("commit", Some("write + fdatasync"), settings, &goals))
+}
+
+/// A hub with these settings, devices, and for each round a conversation a device: their members see nothing else, so that
+/// what is measured is judging and the disk, not fan-out.
+pub(crate) async fn cast(
+    settings: &[&str],
+    devices: usize,
+    rounds: usize,
+) -> anyhow::Result<(QuietStage, Vec<Device>, Vec<Vec<ConversationId>>)> {
+    let mut stage = Stage::new(settings).await?;
+    let mut cast = Vec::new();
+    for _ in 0..devices {
+        cast.push(stage.agent_device().await?);
+    }
+    let mut conversations = Vec::new();
+    for _ in 0..rounds {
+        let mut own = Vec::new();
+        for device in &cast {
+            own.push(stage.conversation_of(&[device.author.member]).await?);
+        }
+        conversations.push(own);
+    }
+    Ok((stage.without_owner().await?, cast, conversations))
+}
+
+/// Each device writes so many messages into its conversation, one a push, with so many that wait for their Ack; answers the
+/// devices once all are durable.
+pub(crate) async fn saturate(
+    devices: Vec<Device>,
+    conversations: Vec<ConversationId>,
+    messages: usize,
+    in_flight_max: usize,
+) -> anyhow::Result<Vec<Device>> {
+    let write = |(mut device, conversation): (Device, ConversationId)| {
+        tokio::spawn(tokio::time::timeout(PATIENCE, async move {
+            let mut thread = device.author.thread(conversation)?;
+            let (mut acknowledged, mut sent) = (0, 0);
+            while acknowledged < messages {
+                while sent < messages && sent - acknowledged < in_flight_max {
+                    device.author.notes(&mut thread, vec!["x".repeat(BODY_BYTES)]).await?;
+                    sent += 1;
+                }
+                acknowledged += device.reader.acknowledged().await?;
+            }
+            anyhow::Ok(device)
+        }))
+    };
+    let tasks: Vec<_> = devices.into_iter().zip(conversations).map(write).collect();
+    let mut done = Vec::new();
+    for task in tasks {
+        done.push(task.await???);
+    }
+    Ok(done)
 }
 
 /// So many writes of one group's bytes, each with a sync.

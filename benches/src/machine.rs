@@ -44,13 +44,35 @@ pub(crate) fn unpin(process: u32) -> anyhow::Result<()> {
 
 /// CPU time that a process's living threads have used, user and system.
 pub(crate) fn cpu_time(process: u32) -> anyhow::Result<Duration> {
+    cpu_time_but(process, &[])
+}
+
+/// The same without the threads whose names begin so.
+pub(crate) fn cpu_time_but(process: u32, beside: &[&str]) -> anyhow::Result<Duration> {
     let mut total = Duration::ZERO;
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
-        // Nanoseconds on a core come first. A thread may end meanwhile.
-        let Ok(schedule) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
-        total += Duration::from_nanos(schedule.split_whitespace().next().context("a schedstat line")?.parse()?);
+        let thread = thread?.path();
+        // A thread may end meanwhile.
+        let (Ok(name), Ok(schedule)) =
+            (fs::read_to_string(thread.join("comm")), fs::read_to_string(thread.join("schedstat")))
+        else {
+            continue;
+        };
+        if !beside.iter().any(|beside| name.starts_with(beside)) {
+            total += on_core_for(&schedule)?;
+        }
     }
     Ok(total)
+}
+
+/// CPU time that this thread has used.
+pub(crate) fn own_cpu_time() -> anyhow::Result<Duration> {
+    on_core_for(&fs::read_to_string("/proc/thread-self/schedstat")?)
+}
+
+/// The first number of a `schedstat`: nanoseconds on a core.
+fn on_core_for(schedule: &str) -> anyhow::Result<Duration> {
+    Ok(Duration::from_nanos(schedule.split_whitespace().next().context("a schedstat line")?.parse()?))
 }
 
 /// Resident memory of a process, bytes.

@@ -25,10 +25,12 @@ mod permission;
 mod proxy;
 mod report;
 mod sdk;
+mod sealing;
 mod size;
 mod stage;
 mod stall;
 mod start;
+mod words;
 
 use std::time::Duration;
 
@@ -88,6 +90,10 @@ enum Bench {
     Fanout(fanout::Fanout),
     /// Durable acknowledgements a second at saturation, against writing and syncing as many bytes
     Commit(commit::Commit),
+    /// CPU time a durable message with everything sealed, against sealing what is sensitive only
+    Sealing(sealing::Sealing),
+    /// Text a second that is searched for 5,000 sensitive words, against making it lower-case
+    Words(words::Words),
     /// What an append costs in a conversation of 100,000 messages, against one of 1,000
     Depth(depth::Depth),
     /// One device stops reading; what the others notice, and what the hub keeps for it
@@ -134,6 +140,8 @@ const ALL: &[&[&str]] = &[
     &["permission"],
     &["fanout"],
     &["commit"],
+    &["sealing"],
+    &["words"],
     &["depth"],
     &["start"],
     &["size"],
@@ -181,6 +189,8 @@ impl Bench {
             Self::Permission(bench) => &bench.common,
             Self::Fanout(bench) => &bench.common,
             Self::Commit(bench) => &bench.common,
+            Self::Sealing(bench) => &bench.common,
+            Self::Words(bench) => &bench.common,
             Self::Depth(bench) => &bench.common,
             Self::Start(bench) => &bench.common,
             Self::Size(bench) => &bench.common,
@@ -205,6 +215,8 @@ fn measure(bench: Bench) -> anyhow::Result<Report> {
             Bench::Permission(bench) => permission::measure(&bench).await,
             Bench::Fanout(bench) => fanout::measure(&bench).await,
             Bench::Commit(bench) => commit::measure(&bench).await,
+            Bench::Sealing(bench) => sealing::measure(&bench).await,
+            Bench::Words(bench) => words::measure(&bench),
             Bench::Depth(bench) => depth::measure(&bench).await,
             Bench::Start(bench) => start::measure(&bench).await,
             Bench::Size(bench) => size::measure(&bench).await,

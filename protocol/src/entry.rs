@@ -5,10 +5,10 @@ use minicbor::{Decode, Encode};
 
 use crate::codec;
 use crate::directory::DirectoryEvent;
-use crate::fact::Fact;
+use crate::fact::{Fact, KeyId};
 use crate::id::{
-    ActorId, ConversationId, DeviceId, DocumentId, Epoch, HashPrefix, ImportId, InviteCode, Lsn, MemberId, MessageId,
-    Nonce,
+    ActorId, ConversationId, DeviceId, DocumentId, Epoch, HashPrefix, ImportId, InviteCode, Lsn, MediaHash, MemberId,
+    MessageId, Nonce,
 };
 use crate::snapshot::DocumentDigest;
 
@@ -20,6 +20,7 @@ pub struct HubKey {
     digest: [u8; 32],
     audit: [u8; 32],
     code: [u8; 32],
+    media: [u8; 32],
 }
 
 impl HubKey {
@@ -32,6 +33,7 @@ impl HubKey {
             digest: blake3::derive_key("lockstep log digest 1", secret),
             audit: blake3::derive_key("lockstep audit chain 1", secret),
             code: blake3::derive_key("lockstep enrolment code 1", secret),
+            media: blake3::derive_key("lockstep media key 2", secret),
         }
     }
 
@@ -46,6 +48,15 @@ impl HubKey {
     #[must_use]
     pub fn code_hash(&self, code: &InviteCode) -> [u8; 32] {
         *blake3::keyed_hash(&self.code, &code.0).as_bytes()
+    }
+
+    /// Under which key a hub keeps a blob in a conversation's index: of the blob's own hash it tells nothing, so whoever
+    /// has the hub's disk and a file learns not even whether the file was sent.
+    #[must_use]
+    pub fn media_key(&self, media: &MediaHash) -> KeyId {
+        let mut key = KeyId::default();
+        key.0.copy_from_slice(&blake3::keyed_hash(&self.media, &media.0).as_bytes()[..16]);
+        key
     }
 
     pub(crate) const fn cursor(&self) -> &[u8; 32] {

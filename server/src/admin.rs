@@ -43,13 +43,16 @@ use crate::keychain::{KeyError, Keychain};
 use crate::metrics::Metrics;
 use crate::server::Identity;
 use crate::store::{Store, StoreError};
-use crate::tls::Certificate;
+use crate::tls::{Certificate, TlsError};
+use crate::verify;
 use crate::words::WordList;
 
 /// The socket's name in the hub's folder.
 pub const SOCKET: &str = "admin.sock";
 /// The file, among the hub's keys, of the secret from which ids of imported messages are derived: made once.
 const IMPORT_KEY: &str = "import.key";
+/// Rows between two lines of the log while everything is being read.
+const VERIFY_TOLD_ROWS: u64 = 100_000;
 /// Longest request or answer, bytes.
 const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// A client that says nothing is dropped after so long.
@@ -304,6 +307,26 @@ impl Desk {
                 });
                 Ok(Answer::Found { hits: hits.collect() })
             }
+            Request::Verify => {
+                let key = self.key.clone();
+                let mut tell = |rows: u64| {
+                    if rows.is_multiple_of(VERIFY_TOLD_ROWS) {
+                        tracing::info!(rows, "everything is being read");
+                    }
+                };
+                let report = self.read(move |store| verify::verify(store, &key, &mut tell)).await?;
+                if report.damaged > 0 {
+                    tracing::error!(rows = report.rows, damaged = report.damaged, "rows are damaged or missing");
+                }
+                Ok(Answer::Verified(report))
+            }
+            Request::CertificateKey => {
+                let pem = self.certificate.key_pem().map_err(|error| Failure::new("certificate", error.to_string()))?;
+                let unusable = |_| Failure::new("certificate", "the private key is no PEM");
+                let key = String::from_utf8(pem.to_vec()).map_err(unusable)?;
+                tracing::warn!("the certificate's private key was given to a command on this machine");
+                Ok(Answer::CertificateKey { key })
+            }
             Request::RefreshCertificate => {
                 let certificate = Arc::clone(&self.certificate);
                 let refreshed = tokio::task::spawn_blocking(move || certificate.refresh()).await;
@@ -318,7 +341,9 @@ impl Desk {
         let condition = self.condition().await?;
         let store_bytes = self.store.size_bytes();
         self.metrics.store_size(store_bytes);
-        let days = self.certificate.days_left().map_err(|error| Failure::new("certificate", error.to_string()))?;
+        let unusable = |error: TlsError| Failure::new("certificate", error.to_string());
+        let days = self.certificate.days_left().map_err(unusable)?;
+        let authority = self.certificate.authority_fingerprint().map_err(unusable)?;
         Ok(Answer::Status(Box::new(Status {
             version: env!("CARGO_PKG_VERSION").into(),
             hub: self.identity.hub.to_string(),
@@ -333,6 +358,7 @@ impl Desk {
             conversations_in_memory: condition.conversations_in_memory,
             store_bytes,
             certificate_days_left: days,
+            authority,
             keys: self.store.key_status(),
         })))
     }

@@ -11,6 +11,7 @@ mod migrate;
 mod output;
 mod serve;
 mod shred;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -83,6 +84,8 @@ enum Verb {
     /// The team's choices
     #[command(subcommand)]
     Policy(PolicyVerb),
+    /// Read everything that the hub holds, and name what is damaged, missing or exchanged
+    Verify,
     /// Who did what, and who was refused what
     Audit(audit::Audit),
     /// The hub's certificate
@@ -241,6 +244,8 @@ enum PolicyVerb {
 enum CertificateVerb {
     /// Take the certificate's files as they are now, without a restart
     Reload,
+    /// Print its private key as PEM, for a proxy that speaks TLS in the hub's place
+    Key,
 }
 
 impl Options {
@@ -316,8 +321,12 @@ fn dispatch(cli: Cli) -> Result<(), exit::Failed> {
         Verb::Shred(shred) => shred::run(&options, &shred),
         Verb::Words(verb) => manage::run(&options, verb.into()),
         Verb::Policy(verb) => manage::run(&options, verb.into()),
+        Verb::Verify => verify::run(&options),
         Verb::Audit(audit) => audit::run(&options, &audit),
         Verb::Certificate(CertificateVerb::Reload) => manage::run(&options, manage::Task::ReloadCertificate),
+        Verb::Certificate(CertificateVerb::Key) => {
+            manage::run(&options, manage::Task::Ask(crate::admin::Request::CertificateKey))
+        }
     }
 }
 

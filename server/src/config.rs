@@ -47,6 +47,8 @@ pub struct ListenConfig {
     /// Names and addresses by which devices reach the hub; the first goes into pairing links. Empty: what the machine
     /// knows of itself.
     pub names: Vec<String>,
+    /// Origins, as `https://inbox.example`, whose pages may connect beside the hub's own.
+    pub origins: Vec<String>,
     /// Open connections at once.
     pub connections_max: usize,
     /// Connections at once that have not finished TLS and HTTP.
@@ -99,6 +101,7 @@ impl Default for Config {
                 address: SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT)),
                 plain: None,
                 names: Vec::new(),
+                origins: Vec::new(),
                 connections_max: 16_384,
                 handshakes_max: 256,
                 metrics: MetricsAccess::Local,

@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::service::service_fn;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,7 +18,7 @@ use lockstep_protocol::limits;
 use lockstep_protocol::refusal::RefusalCode;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -50,6 +51,10 @@ struct Shared {
     hub: HubHandle,
     metrics: Arc<Metrics>,
     metrics_access: MetricsAccess,
+    /// Origins beside the hub's own whose pages may connect.
+    origins: Vec<String>,
+    /// The certificate, DER, of the hub's own authority.
+    authority: Option<Bytes>,
     connections: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
     gate: Arc<Gate>,
@@ -80,6 +85,7 @@ impl Listener {
         address: SocketAddr,
         config: &ListenConfig,
         acceptor: Option<TlsAcceptor>,
+        authority: Option<Bytes>,
         hub: HubHandle,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
@@ -93,6 +99,8 @@ impl Listener {
             hub,
             metrics,
             metrics_access: config.metrics,
+            origins: config.origins.clone(),
+            authority,
             connections: Arc::new(Semaphore::new(config.connections_max)),
             handshakes: Arc::new(Semaphore::new(config.handshakes_max)),
             gate: Gate::new((config.handshakes_max / share).max(1)),
@@ -183,7 +191,7 @@ async fn let_in(
         tokio::time::sleep(pause).await;
     }
     // Only now: whoever is made to wait takes nothing from those who are not.
-    let Ok(_handshake) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
+    let Ok(handshake) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
         shared.metrics.closed("too_many_connections");
         return None;
     };
@@ -192,9 +200,9 @@ async fn let_in(
         tracing::debug!(%error, "a connection was gone at once");
         return None;
     }
-    let Some(acceptor) = acceptor else { return upgraded(shared, peer, tcp).await };
+    let Some(acceptor) = acceptor else { return upgraded(shared, peer, handshake, tcp).await };
     match tokio::time::timeout(HANDSHAKE, acceptor.accept(tcp)).await {
-        Ok(Ok(tls)) => upgraded(shared, peer, tls).await,
+        Ok(Ok(tls)) => upgraded(shared, peer, handshake, tls).await,
         Ok(Err(error)) => {
             shared.metrics.closed("tls");
             tracing::debug!(%error, "TLS failed");
@@ -208,11 +216,16 @@ async fn let_in(
 }
 
 /// Answers HTTP until a request wants a WebSocket.
-async fn upgraded<S>(shared: &Shared, peer: IpAddr, stream: S) -> Option<TokioIo<Upgraded>>
+async fn upgraded<S>(
+    shared: &Shared,
+    peer: IpAddr,
+    handshake: OwnedSemaphorePermit,
+    stream: S,
+) -> Option<TokioIo<Upgraded>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let pages = Pages::new(shared, peer);
+    let pages = Pages::new(shared, peer, handshake);
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
     let answered =

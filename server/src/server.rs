@@ -114,9 +114,9 @@ impl Server {
         let instance = Instance::take(&config.folder)?;
         let keychain = Arc::new(Keychain::open(instance.folder(), &config.seal)?);
         let key = instance.hub_key(&keychain)?;
-        let store = Arc::new(Store::open_with(instance.folder(), &config.store, keychain)?);
+        let store = Arc::new(Store::open_with(instance.folder(), &config.store, Arc::clone(&keychain))?);
         let names = names::reachable(&config.listen.names, config.listen.address);
-        let certificate = Arc::new(Certificate::open(instance.folder(), &config.tls, &names)?);
+        let certificate = Arc::new(Certificate::open(instance.folder(), &config.tls, &names, keychain)?);
         let metrics = Arc::new(Metrics::default());
         for conversation in store.shred_again()? {
             tracing::warn!(%conversation, "this store is older than its keys: a conversation that was shredded is deleted again");
@@ -156,8 +156,10 @@ impl Server {
         let driver =
             Driver::start(boot, Arc::clone(&store), Arc::clone(&metrics), grace).map_err(ServerError::Thread)?;
         let hub = driver.handle();
+        let authority = certificate.authority()?;
         let bind = async |address, acceptor| {
-            let bound = Listener::bind(address, &config.listen, acceptor, hub.clone(), Arc::clone(&metrics)).await;
+            let (authority, hub, metrics) = (authority.clone(), hub.clone(), Arc::clone(&metrics));
+            let bound = Listener::bind(address, &config.listen, acceptor, authority, hub, metrics).await;
             let bound = bound.and_then(|listener| Ok((listener.address()?, listener)));
             bound.map_err(|error| ServerError::Listen { address, error })
         };
@@ -191,6 +193,7 @@ impl Server {
         }
         tasks.spawn(admin.run(stopping.clone()));
         tasks.spawn(keep_certificate(certificate, stopping));
+        tasks.spawn(forget_replaced(Arc::clone(&store), stop.subscribe()));
         let stop_sealing = Arc::new(AtomicBool::new(false));
         if store.has_bare_rows() {
             let (store, stop) = (Arc::clone(&store), Arc::clone(&stop_sealing));
@@ -273,6 +276,25 @@ fn seal_old(store: Arc<Store>, stop: Arc<AtomicBool>) {
         Ok(Ok(())) => {}
         Ok(Err(_)) => tracing::error!("sealing panicked"),
         Err(error) => tracing::error!(%error, "the system gives no thread for sealing; the next start tries again"),
+    }
+}
+
+/// Drives out what stood in the clear and is sealed now.
+async fn forget_replaced(store: Arc<Store>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let is_last = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => true,
+            () = store.has_replaced() => false,
+        };
+        let store = Arc::clone(&store);
+        match tokio::task::spawn_blocking(move || store.forget_replaced()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "what stood in the clear is not driven out yet"),
+            Err(_) => tracing::error!("driving out what stood in the clear panicked"),
+        }
+        if is_last {
+            return;
+        }
     }
 }
 

@@ -13,10 +13,12 @@ pub mod keys;
 mod outside;
 mod read;
 pub mod record;
+mod replaced;
 mod reseal;
 mod rows;
 pub mod seal;
 mod shred;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,9 +42,11 @@ use keys::{EPOCH_PREFIX, FORMAT_VERSION, Family, Meta};
 use outside::Outside;
 pub use read::{Reader, Stored, epoch_of};
 use record::{Floor, Head, LogRecord};
+use replaced::Replaced;
 use rows::Rows;
 use seal::{Owner, Place, Salts};
 pub use shred::Tally;
+pub use verify::Verdict;
 
 use crate::keychain::{KeyError, KeyStatus, Keychain, SealConfig};
 
@@ -144,6 +148,7 @@ pub struct Store {
     /// Held while rows are written, and by whoever writes back what it has read.
     writing: Mutex<()>,
     outside: Outside,
+    replaced: Replaced,
     /// Snapshots packed by who made them.
     packed: Mutex<BTreeMap<DocumentId, Packed>>,
     /// Epochs with the LSN after which each began, oldest first.
@@ -236,13 +241,29 @@ impl Store {
             data_keys: RwLock::default(),
             writing: Mutex::default(),
             outside,
+            replaced: Replaced::default(),
             packed: Mutex::default(),
             epochs: RwLock::default(),
             floor,
         };
         store.load_meta()?;
         store.load_data_keys()?;
+        store.expect_outside()?;
         Ok(store)
+    }
+
+    /// The list outside has every record that was acknowledged, or is begun anew.
+    fn expect_outside(&self) -> Result<(), StoreError> {
+        let place = Place { family: Family::Meta, key: Meta::Outside.key() };
+        let Some(bytes) = self.meta(Meta::Outside)? else { return Ok(()) };
+        let known = <[u8; 8]>::try_from(&bytes[..]).map(u64::from_be_bytes);
+        if !self.outside.expect(known.map_err(|_| StoreError::corrupt(place, "no number of records"))?)? {
+            tracing::warn!("the list of revocations is gone and begins anew: a restore may undo what stood in it");
+            let mut rows = Rows::new(self);
+            rows.put_meta(Meta::Outside.key(), &0u64.to_be_bytes())?;
+            self.write(rows.batch)?;
+        }
+        Ok(())
     }
 
     fn load_meta(&self) -> Result<(), StoreError> {
@@ -314,10 +335,14 @@ impl Store {
     pub fn commit(&self, batches: &[Batch]) -> Result<(), StoreError> {
         // First the list outside: it may be ahead of the log (a revocation replayed twice does nothing), never behind.
         let outside: Vec<&OutsideEvent> = batches.iter().flat_map(|batch| &batch.outside).collect();
-        self.outside.append(&outside)?;
+        let revocations = self.outside.append(&outside)?;
         let mut rows = Rows::new(self);
+        if !outside.is_empty() {
+            rows.put_meta(Meta::Outside.key(), &revocations.to_be_bytes())?;
+        }
         let (mut head, mut floor) = (None, None);
         let mut epochs = Vec::new();
+        let mut replaced = rows::replaced(batches).into_iter();
         for part in batches {
             for entry in &part.entries {
                 let of = (entry.conversation.map_or(Owner::Hub, Owner::Conversation), seal::class(entry.class));
@@ -327,6 +352,9 @@ impl Store {
                 }
             }
             for write in &part.writes {
+                if replaced.next() == Some(true) {
+                    continue;
+                }
                 match write {
                     Write::Head { lsn, chain, at_ms } => head = Some(Head { lsn: *lsn, at_ms: *at_ms, chain: *chain }),
                     Write::Epoch { epoch, after } => epochs.push((*epoch, *after)),
@@ -356,6 +384,7 @@ impl Store {
             }
         }
         self.write(rows.batch)?;
+        self.note_replaced(batches);
         if let Some(lsn) = floor {
             // Only now: a compaction that ran ahead of the write would drop what a crash still needs.
             self.floor.store(lsn.0, Ordering::Relaxed);
@@ -494,13 +523,13 @@ impl Store {
         self.db.compact_range_cf_opt(self.family(family), None::<&[u8]>, None::<&[u8]>, &options);
     }
 
-    /// Reads and decodes every row, and verifies every checksum on disk. Answers how many rows there are.
+    /// Looks at everything, as [`Reader::verify`] does without the hub's key. Answers how many rows there are.
     ///
     /// # Errors
     /// The first damage found.
     pub fn check(&self) -> Result<u64, StoreError> {
-        let reader = self.reader();
-        Family::ALL.iter().try_fold(0, |rows, family| Ok(rows + reader.check(*family)?))
+        let verdict = self.reader().verify(None, &mut |_| {})?;
+        verdict.damage.into_iter().next().map_or(Ok(verdict.rows), Err)
     }
 
     /// A view of the committed state at one moment.

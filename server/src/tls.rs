@@ -1,13 +1,15 @@
 //! The hub's certificate: a local authority and a server certificate on first start, or the operator's own files.
 //!
 //! Devices pin the SHA-256 of the server's public key, so renewal keeps the key. The certificate is read again while
-//! the hub runs: every new connection gets the newest.
+//! the hub runs: every new connection gets the newest. Private keys that the hub has made lie sealed under its root key
+//! (`lockstep certificate key` opens one, for a proxy); the operator's own files stay as they are.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use lockstep_protocol::id::PinnedKeyHash;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -21,17 +23,29 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, ServerConfig, crypto::ring};
+use zeroize::Zeroizing;
 
 use crate::config::TlsConfig;
+use crate::keychain::Keychain;
 use crate::private;
 
 /// A server certificate lives so long, days: devices pin the key, so this only bounds a forgotten hub.
 const SERVER_DAYS: u64 = 397;
+/// The certificate of the hub's own authority.
+const AUTHORITY_FILE: &str = "authority.pem";
 /// The authority lives so long, days.
 const AUTHORITY_DAYS: u64 = 20 * 365;
 /// The hub's own certificate is made anew when it has fewer days left.
 const RENEW_DAYS: u64 = 60;
 const DAY_SECONDS: u64 = 24 * 60 * 60;
+/// The files, in the folder of the hub's own.
+const SERVER: &str = "server.pem";
+const SERVER_KEY: &str = "server.key";
+const AUTHORITY_KEY: &str = "authority.key";
+/// What private keys are sealed for, with the name of their file.
+const FAMILY: &str = "tls";
+/// A key in the clear, from before sealing, begins so.
+const PEM: &[u8] = b"-----BEGIN ";
 
 /// Why there is no certificate to serve with.
 #[derive(Debug, Error)]
@@ -71,8 +85,8 @@ pub struct Certificate {
 
 #[derive(Debug)]
 enum Files {
-    /// The hub's own, in this folder.
-    Made(PathBuf),
+    /// The hub's own, in this folder, keys sealed.
+    Made { folder: PathBuf, keychain: Arc<Keychain> },
     /// The operator's.
     Given { certificate: PathBuf, key: PathBuf },
 }
@@ -80,16 +94,26 @@ enum Files {
 impl Files {
     fn certificate(&self) -> PathBuf {
         match self {
-            Self::Made(folder) => folder.join("server.pem"),
+            Self::Made { folder, .. } => folder.join(SERVER),
             Self::Given { certificate, .. } => certificate.clone(),
         }
     }
 
     fn key(&self) -> PathBuf {
         match self {
-            Self::Made(folder) => folder.join("server.key"),
+            Self::Made { folder, .. } => folder.join(SERVER_KEY),
             Self::Given { key, .. } => key.clone(),
         }
+    }
+
+    /// The private key's PEM.
+    fn key_pem(&self) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+        let path = self.key();
+        let read = match self {
+            Self::Made { keychain, .. } => return open_key(&path, keychain)?.ok_or_else(|| missing(&path)),
+            Self::Given { .. } => std::fs::read(&path),
+        };
+        read.map(Zeroizing::new).map_err(|error| TlsError::File { path, error })
     }
 }
 
@@ -99,13 +123,18 @@ impl Certificate {
     ///
     /// # Errors
     /// See [`TlsError`].
-    pub fn open(folder: &Path, config: &TlsConfig, names: &[String]) -> Result<Self, TlsError> {
+    pub fn open(
+        folder: &Path,
+        config: &TlsConfig,
+        names: &[String],
+        keychain: Arc<Keychain>,
+    ) -> Result<Self, TlsError> {
         let files = match (&config.certificate, &config.key) {
             (Some(certificate), Some(key)) => Files::Given { certificate: certificate.clone(), key: key.clone() },
-            _ => Files::Made(folder.join("tls")),
+            _ => Files::Made { folder: folder.join("tls"), keychain },
         };
-        if let Files::Made(folder) = &files {
-            make(folder, names)?;
+        if let Files::Made { folder, keychain } = &files {
+            make(folder, names, keychain)?;
         }
         let (certified, pinned) = read(&files)?;
         Ok(Self { files, names: names.to_vec(), current: RwLock::new(Arc::new(certified)), pinned })
@@ -115,6 +144,28 @@ impl Certificate {
     #[must_use]
     pub const fn pinned(&self) -> PinnedKeyHash {
         self.pinned
+    }
+
+    /// The certificate of the hub's own authority, DER: what a browser's owner may choose to trust.
+    ///
+    /// # Errors
+    /// `Unusable`.
+    pub fn authority(&self) -> Result<Option<Bytes>, TlsError> {
+        let Files::Made { folder, .. } = &self.files else { return Ok(None) };
+        let path = folder.join(AUTHORITY_FILE);
+        match CertificateDer::from_pem_file(&path) {
+            Ok(certificate) => Ok(Some(Bytes::copy_from_slice(&certificate))),
+            Err(error) => Err(TlsError::Unusable { path, what: format!("no PEM certificate: {error}") }),
+        }
+    }
+
+    /// SHA-256 of that certificate, in pairs of digits, as browsers show it.
+    ///
+    /// # Errors
+    /// `Unusable`.
+    pub fn authority_fingerprint(&self) -> Result<Option<String>, TlsError> {
+        let pairs = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":");
+        Ok(self.authority()?.map(|certificate| pairs(&Sha256::digest(&certificate))))
     }
 
     /// Days until it expires; none if it has.
@@ -132,8 +183,8 @@ impl Certificate {
     /// As [`Certificate::open`]; also if the key is another one, which every device would refuse: that needs a restart,
     /// knowingly. The old certificate stays in use.
     pub fn refresh(&self) -> Result<bool, TlsError> {
-        if let Files::Made(folder) = &self.files {
-            make(folder, &self.names)?;
+        if let Files::Made { folder, keychain } = &self.files {
+            make(folder, &self.names, keychain)?;
         }
         let (certified, pinned) = read(&self.files)?;
         if pinned != self.pinned {
@@ -145,6 +196,14 @@ impl Certificate {
         let changed = current.cert != certified.cert;
         *current = Arc::new(certified);
         Ok(changed)
+    }
+
+    /// The private key as PEM, for a proxy that speaks TLS in the hub's place.
+    ///
+    /// # Errors
+    /// `File`, `Unusable`.
+    pub fn key_pem(&self) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+        self.files.key_pem()
     }
 
     /// TLS as the hub speaks it: 1.2 and 1.3, no tickets and no resumption (a device is looked up on every accept).
@@ -185,20 +244,21 @@ fn read(files: &Files) -> Result<(CertifiedKey, PinnedKeyHash), TlsError> {
         .map_err(|error| unusable(&path, format!("no X.509 certificate: {error}")))?;
     let pinned = PinnedKeyHash(Sha256::digest(parsed.tbs_certificate.subject_pki.raw).into());
     let path = files.key();
-    let key = PrivateKeyDer::from_pem_file(&path).map_err(|error| unusable(&path, format!("no PEM key: {error}")))?;
+    let key = PrivateKeyDer::from_pem_slice(&files.key_pem()?);
+    let key = key.map_err(|error| unusable(&path, format!("no PEM key: {error}")))?;
     let certified = CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(TlsError::Mismatch)?;
     Ok((certified, pinned))
 }
 
 /// Makes authority, key and certificate, as far as they are missing, too old or lack a name.
-fn make(folder: &Path, names: &[String]) -> Result<(), TlsError> {
+fn make(folder: &Path, names: &[String], keychain: &Keychain) -> Result<(), TlsError> {
     let file = |path: &Path| {
         let path = path.to_owned();
         move |error| TlsError::File { path, error }
     };
     private::make_folder(folder).map_err(file(folder))?;
-    let authority_key = key_pair(&folder.join("authority.key"))?;
-    let authority_path = folder.join("authority.pem");
+    let authority_key = key_pair(&folder.join(AUTHORITY_KEY), keychain)?;
+    let authority_path = folder.join(AUTHORITY_FILE);
     if !authority_path.exists() {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "Lockstep local authority");
@@ -208,8 +268,8 @@ fn make(folder: &Path, names: &[String]) -> Result<(), TlsError> {
         let pem = params.self_signed(&authority_key)?.pem();
         private::write(&authority_path, pem.as_bytes()).map_err(file(&authority_path))?;
     }
-    let key = key_pair(&folder.join("server.key"))?;
-    let path = folder.join("server.pem");
+    let key = key_pair(&folder.join(SERVER_KEY), keychain)?;
+    let path = folder.join(SERVER);
     let is_good = path.exists()
         && days_left(&path)?.is_some_and(|days| days >= RENEW_DAYS)
         && names_of(&path)?.is_superset(&names.iter().cloned().collect());
@@ -228,15 +288,50 @@ fn make(folder: &Path, names: &[String]) -> Result<(), TlsError> {
     private::write(&path, (certificate.pem() + &authority).as_bytes()).map_err(file(&path))
 }
 
-fn key_pair(path: &Path) -> Result<KeyPair, TlsError> {
-    let file = |error| TlsError::File { path: path.to_owned(), error };
-    if path.exists() {
-        return Ok(KeyPair::from_pem(&std::fs::read_to_string(path).map_err(file)?)?);
+/// The key pair of a file of the hub's own; a new one if there is none.
+fn key_pair(path: &Path, keychain: &Keychain) -> Result<KeyPair, TlsError> {
+    if let Some(pem) = open_key(path, keychain)? {
+        let pem = std::str::from_utf8(&pem).map_err(|_| unreadable(path))?;
+        return Ok(KeyPair::from_pem(pem)?);
     }
     let key = KeyPair::generate()?;
     debug_assert!(!key.subject_public_key_info().is_empty());
-    private::write(path, key.serialize_pem().as_bytes()).map_err(file)?;
+    seal_key(path, Zeroizing::new(key.serialize_pem()).as_bytes(), keychain)?;
     Ok(key)
+}
+
+/// The PEM of a sealed private key; one in the clear, from before sealing, is sealed now. None if there is none.
+fn open_key(path: &Path, keychain: &Keychain) -> Result<Option<Zeroizing<Vec<u8>>>, TlsError> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => Zeroizing::new(bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(TlsError::File { path: path.to_owned(), error }),
+    };
+    if bytes.starts_with(PEM) {
+        seal_key(path, &bytes, keychain)?;
+        return Ok(Some(bytes));
+    }
+    keychain.open_beside(FAMILY, &name_of(path), &bytes).map(Some).ok_or_else(|| unreadable(path))
+}
+
+fn seal_key(path: &Path, pem: &[u8], keychain: &Keychain) -> Result<(), TlsError> {
+    let sealed = keychain.seal_beside(FAMILY, &name_of(path), pem);
+    private::write(path, &sealed).map_err(|error| TlsError::File { path: path.to_owned(), error })
+}
+
+/// A key is sealed for the name of its file.
+fn name_of(path: &Path) -> Vec<u8> {
+    path.file_name().unwrap_or_default().as_encoded_bytes().to_vec()
+}
+
+fn unreadable(path: &Path) -> TlsError {
+    let what = "this private key is damaged, or another hub's. Put it back from a copy of the folder; without one, remove \
+                the folder of certificates and pair every device again";
+    TlsError::Unusable { path: path.to_owned(), what: what.into() }
+}
+
+fn missing(path: &Path) -> TlsError {
+    TlsError::File { path: path.to_owned(), error: std::io::ErrorKind::NotFound.into() }
 }
 
 fn set_days(params: &mut CertificateParams, days: u64) {
@@ -291,15 +386,60 @@ mod tests {
     use tokio_rustls::TlsConnector;
 
     use super::*;
+    use crate::keychain::SealConfig;
+
+    fn open(folder: &Path, names: &[&str]) -> Result<Certificate, TlsError> {
+        let config = SealConfig { root_key: Some(folder.join("root.key")), ..SealConfig::default() };
+        let keychain = Arc::new(Keychain::open(folder, &config).unwrap());
+        let names: Vec<String> = names.iter().map(|name| (*name).into()).collect();
+        Certificate::open(folder, &TlsConfig::default(), &names, keychain)
+    }
+
+    /// A private key is sealed, under the root key and for its own file; one from before is taken, and sealed then.
+    #[test]
+    fn private_keys_are_sealed() {
+        let folder = tempfile::tempdir().unwrap();
+        let tls = folder.path().join("tls");
+        let made = open(folder.path(), &["localhost"]).unwrap();
+        let pem = made.key_pem().unwrap();
+        assert!(pem.starts_with(PEM));
+        let is_sealed = |name: &str| {
+            let bytes = std::fs::read(tls.join(name)).unwrap();
+            let der = PrivateKeyDer::from_pem_slice(&pem).unwrap();
+            let holds = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+            !holds(PEM) && !holds(&der.secret_der()[..16]) && PrivateKeyDer::from_pem_slice(&bytes).is_err()
+        };
+        assert!(is_sealed(SERVER_KEY) && is_sealed(AUTHORITY_KEY));
+
+        // As a hub from before sealing has it.
+        std::fs::write(tls.join(SERVER_KEY), &pem).unwrap();
+        assert!(!is_sealed(SERVER_KEY));
+        assert_eq!(open(folder.path(), &["localhost"]).unwrap().pinned(), made.pinned());
+        assert!(is_sealed(SERVER_KEY));
+
+        let sealed = std::fs::read(tls.join(SERVER_KEY)).unwrap();
+        let moved = std::fs::read(tls.join(AUTHORITY_KEY)).unwrap();
+        let spoilt = (0..sealed.len()).map(|at| {
+            let mut spoilt = sealed.clone();
+            spoilt[at] ^= 1 << (at % 8);
+            spoilt
+        });
+        let cut = (0..sealed.len()).step_by(16).map(|end| sealed[..end].to_vec());
+        for bytes in spoilt.chain(cut).chain([moved]) {
+            std::fs::write(tls.join(SERVER_KEY), bytes).unwrap();
+            let Err(error) = made.key_pem() else { panic!("a damaged key was opened") };
+            assert!(error.to_string().contains("server.key: this private key is damaged"), "{error}");
+        }
+        assert!(open(folder.path(), &["localhost"]).is_err());
+    }
 
     #[test]
     fn the_hubs_own_certificate_keeps_its_key_and_learns_new_names() {
         let folder = tempfile::tempdir().unwrap();
-        let names = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).into()).collect() };
-        let first = Certificate::open(folder.path(), &TlsConfig::default(), &names(&["localhost"])).unwrap();
+        let first = open(folder.path(), &["localhost"]).unwrap();
         assert!(first.days_left().unwrap().is_some_and(|days| (SERVER_DAYS - 1..=SERVER_DAYS).contains(&days)));
         assert!(!first.refresh().unwrap(), "nothing to renew");
-        let second = Certificate::open(folder.path(), &TlsConfig::default(), &names(&["10.0.0.7", "hub.lan"])).unwrap();
+        let second = open(folder.path(), &["10.0.0.7", "hub.lan"]).unwrap();
         assert_eq!(first.pinned(), second.pinned());
         let found = names_of(&folder.path().join("tls/server.pem")).unwrap();
         assert!(found.contains("10.0.0.7") && found.contains("hub.lan"), "{found:?}");
@@ -349,7 +489,7 @@ mod tests {
     #[tokio::test]
     async fn no_session_is_ever_resumed() {
         let folder = tempfile::tempdir().unwrap();
-        let certificate = Certificate::open(folder.path(), &TlsConfig::default(), &["localhost".to_owned()]).unwrap();
+        let certificate = open(folder.path(), &["localhost"]).unwrap();
         let acceptor = Arc::new(certificate).acceptor().unwrap();
         for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
             let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -380,13 +520,14 @@ mod tests {
     #[test]
     fn another_key_is_refused_while_running() {
         let folder = tempfile::tempdir().unwrap();
-        let names = ["localhost".to_owned()];
-        let made = Certificate::open(folder.path(), &TlsConfig::default(), &names).unwrap();
+        let made = open(folder.path(), &["localhost"]).unwrap();
         let other = tempfile::tempdir().unwrap();
-        Certificate::open(other.path(), &TlsConfig::default(), &names).unwrap();
-        for name in ["server.pem", "server.key"] {
-            std::fs::copy(other.path().join("tls").join(name), folder.path().join("tls").join(name)).unwrap();
-        }
+        let others = open(other.path(), &["localhost"]).unwrap();
+        let tls = folder.path().join("tls");
+        std::fs::copy(other.path().join("tls").join(SERVER), tls.join(SERVER)).unwrap();
+        std::fs::copy(other.path().join("tls").join(SERVER_KEY), tls.join(SERVER_KEY)).unwrap();
+        assert!(matches!(made.refresh(), Err(TlsError::Unusable { .. })), "sealed by another hub");
+        std::fs::write(tls.join(SERVER_KEY), others.key_pem().unwrap()).unwrap();
         assert!(matches!(made.refresh(), Err(TlsError::Unusable { .. })));
         std::fs::write(folder.path().join("tls/server.pem"), "nonsense").unwrap();
         assert!(matches!(made.refresh(), Err(TlsError::Unusable { .. })));

@@ -184,7 +184,7 @@ fn what_is_moved_removed_or_replayed_is_found_and_named() {
             (Family::Log, 999u64.to_be_bytes().into(), Some(log[4].1.clone())),
             999u64.to_be_bytes().into(),
         ),
-        ("an entry gone", (Family::Log, whole(&log, 5), None), whole(&log, 6)),
+        ("an entry gone", (Family::Log, whole(&log, 5), None), whole(&log, 5)),
         ("the last entry gone", (Family::Log, whole(&log, last), None), whole(&log, last)),
         (
             "another conversation's row",
@@ -283,7 +283,8 @@ fn keys_are_on_the_disk_before_what_they_seal_and_spare_ones_come_back() {
     let store = open(folder.path());
     assert_eq!(store.hub(), hub);
     let status = store.key_status();
-    assert_eq!((status.keys, status.spare, status.complete), (2 * POOL_MIN, 2 * POOL_MIN, true));
+    // One is the hub's own: where the log ends is sealed from the first row on.
+    assert_eq!((status.keys, status.spare, status.complete), (2 * POOL_MIN, 2 * POOL_MIN - 1, true));
     // More conversations than the pool has keys for.
     let template = batches().into_iter().flat_map(|batch| batch.writes).find_map(|write| match write {
         Write::Conversation(row) => Some(row),
@@ -300,7 +301,7 @@ fn keys_are_on_the_disk_before_what_they_seal_and_spare_ones_come_back() {
         Batch { ticket: Default::default(), entries: Vec::new(), writes: writes.collect(), outside: Vec::new() };
     store.commit(&[batch]).unwrap();
     let status = store.key_status();
-    assert_eq!((status.keys, status.spare), (3 * POOL_MIN, 3 * POOL_MIN - conversations));
+    assert_eq!((status.keys, status.spare), (3 * POOL_MIN, 3 * POOL_MIN - 1 - conversations));
     drop(store);
     let store = open(folder.path());
     assert_eq!(store.key_status(), status);

@@ -329,6 +329,8 @@ impl Device {
         if document.kind == DocumentKind::Imported {
             return self.import_gone(document);
         }
+        // Only what is closed expires, and this device may not know yet of any that is open.
+        self.opened(DocumentId { number: document.number.saturating_add(1), ..document });
         self.move_pending(document);
         self.unreadable.remove(&document);
         self.replicas.remove(&document);

@@ -22,6 +22,9 @@ use crate::root::{Passphrase, Purpose, RootKey};
 
 /// Version of the file.
 const VERSION: u8 = 1;
+/// Which rows have to be sealed before all that can be are. 0: all but `meta` and short rows of the index. 1: of `meta` all
+/// but format and hub, and short rows that say more than where a fact lies. A store that is complete by less is not.
+const COVERED: u8 = 1;
 const CHECK_BYTES: usize = 16;
 const MAC_BYTES: usize = 32;
 const DIGEST_BYTES: usize = 8;
@@ -74,6 +77,9 @@ struct Content {
     gone: Vec<u8>,
     #[n(7)]
     complete: bool,
+    /// What `complete` is about, see [`COVERED`].
+    #[cbor(n(8), default)]
+    covered: u8,
 }
 
 impl KeyFile {
@@ -132,7 +138,8 @@ impl KeyFile {
             return Err(KeyFileError::Damaged);
         }
         let gone: BTreeSet<DataKeyId> = gone.iter().map(|id| DataKeyId(*id)).collect();
-        Ok(KeyRing::of(content.hub, content.generation, keys, gone, content.complete))
+        let complete = content.complete && content.covered >= COVERED;
+        Ok(KeyRing::of(content.hub, content.generation, keys, gone, complete))
     }
 }
 
@@ -154,6 +161,7 @@ impl KeyRing {
             keys,
             gone: self.gone.iter().flat_map(|id| id.0).collect(),
             complete: self.complete,
+            covered: COVERED,
         };
         let mut bytes = codec::encode(&content);
         let mac = mac(root, self.hub, &bytes).finalize().into_bytes();

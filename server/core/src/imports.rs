@@ -175,7 +175,7 @@ impl Hub {
             let (author, message) = match fact {
                 Fact::Message(message) => {
                     if let Some(media) = &message.media {
-                        let key = MediaRow::key(&media.hash);
+                        let key = self.log.key.media_key(&media.hash);
                         let row = MediaRow { shown: true, ..Self::media_row(slot, &key).unwrap_or_default() };
                         self.write_index(slot, draft, key, IndexRow::Media(row));
                     }

@@ -19,7 +19,7 @@ use crate::lock::{Reply, Seen};
 use crate::log::{Author, Draft};
 use crate::planted::HubBug;
 use crate::row::{
-    AcceptedReply, ChainRow, ConversationRow, DocumentRow, DocumentState, IndexRow, KeyRow, MediaRow, MessageRow, Write,
+    AcceptedReply, ChainRow, ConversationRow, DocumentRow, DocumentState, IndexRow, KeyRow, MessageRow, Write,
 };
 
 /// Who pushes, and from where.
@@ -227,7 +227,7 @@ impl Hub {
                     return Err(RefusalCode::SourceForbidden);
                 }
                 let Some(media) = &message.media else { return Ok(()) };
-                match Self::media_row(slot, &MediaRow::key(&media.hash)) {
+                match Self::media_row(slot, &self.log.key.media_key(&media.hash)) {
                     Some(row) if row.shown || row.uploaded_by.binary_search(&member).is_ok() => Ok(()),
                     _ => Err(RefusalCode::MediaUnknown),
                 }
@@ -375,7 +375,7 @@ impl Hub {
                     self.reply_accepted(slot, message.id, &stamp, stamp.lsn);
                 }
                 if let Some(media) = &message.media {
-                    let key = MediaRow::key(&media.hash);
+                    let key = self.log.key.media_key(&media.hash);
                     let mut row = Self::media_row(slot, &key).unwrap_or_default();
                     row.shown = true;
                     self.write_index(slot, draft, key, IndexRow::Media(row));

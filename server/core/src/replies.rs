@@ -1,7 +1,6 @@
 //! What is said about messages besides facts: typing, read markers, resolutions of held replies, deliveries, uploads.
 
 use lockstep_protocol::entry::{Delivery, EntryBody, Resolution, Verdict};
-use lockstep_protocol::fact::KeyId;
 use lockstep_protocol::frame::{HubFrame, Marker, Outcome, Resolve, Tag};
 use lockstep_protocol::id::{ConversationId, DocumentId, DocumentKind, Lsn, MediaHash, MemberId, MessageId};
 use lockstep_protocol::limits;
@@ -16,7 +15,7 @@ use crate::lock::Typed;
 use crate::log::{Author, Draft};
 use crate::planted::HubBug;
 use crate::push::target_of;
-use crate::row::{IndexRow, MediaRow, Write};
+use crate::row::{IndexRow, Write};
 
 impl Hub {
     /// A member types: the lease. Sending takes none.
@@ -319,7 +318,7 @@ impl Hub {
         if !self.sees(slot, member) {
             return;
         }
-        let key: KeyId = MediaRow::key(media);
+        let key = self.log.key.media_key(media);
         let mut row = Self::media_row(slot, &key).unwrap_or_default();
         let Err(at) = row.uploaded_by.binary_search(&member) else { return };
         row.uploaded_by.insert(at, member);

@@ -9,7 +9,7 @@ use lockstep_protocol::entry::{Category, Delivery, LogChain, Resolution, Stamp};
 use lockstep_protocol::fact::{ContentDigest, Direction, KeyId};
 use lockstep_protocol::frame::Marker;
 use lockstep_protocol::id::{
-    ActorId, ConversationId, DeviceId, DocumentId, Epoch, HashPrefix, Lsn, MediaHash, MemberId, MessageId,
+    ActorId, ConversationId, DeviceId, DocumentId, Epoch, HashPrefix, Lsn, MemberId, MessageId,
 };
 use lockstep_protocol::snapshot::{DocumentDigest, Table};
 use minicbor::{Decode, Encode};
@@ -304,17 +304,6 @@ pub struct MediaRow {
     /// Whether an accepted message shows it, so that whoever sees the conversation sees it.
     #[n(1)]
     pub shown: bool,
-}
-
-impl MediaRow {
-    /// The key of a blob in a conversation's index.
-    #[must_use]
-    pub fn key(media: &MediaHash) -> KeyId {
-        let mut key = KeyId::default();
-        let hash = blake3::Hasher::new_derive_key("lockstep media key 1").update(&media.0).finalize();
-        key.0.copy_from_slice(&hash.as_bytes()[..16]);
-        key
-    }
 }
 
 /// A compacted document.

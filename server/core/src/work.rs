@@ -112,6 +112,7 @@ impl Hub {
         }
         let Some(row) = slot.row() else { return Vec::new() };
         let (newest_message, newest_key) = (row.newest_message, row.newest_key);
+        let hub_key = &self.log.key;
         let (open_segment, open_card, imported) = (row.open_segment, row.open_card, row.imported);
         let mut documents: Vec<DocumentId> = Vec::new();
         let mut keys: Vec<KeyId> = Vec::new();
@@ -130,7 +131,7 @@ impl Hub {
             }
             keys.extend(fact.target().map(KeyId::from));
             if let Fact::Message(message) = fact {
-                keys.extend(message.media.as_ref().map(|media| MediaRow::key(&media.hash)));
+                keys.extend(message.media.as_ref().map(|media| hub_key.media_key(&media.hash)));
                 if message.dir == Direction::Out {
                     keys.extend(message.seen.filter(|seen| slot.lock.accepted_lsn(*seen).is_none()).map(KeyId::from));
                 }
@@ -171,7 +172,7 @@ impl Hub {
             Work::Command(_, Command::Deliver { message, .. }) => {
                 keys.push(KeyId::from(*message));
             }
-            Work::Uploaded(_, media) => keys.push(MediaRow::key(media)),
+            Work::Uploaded(_, media) => keys.push(hub_key.media_key(media)),
             Work::Scanned(document, hits) => {
                 documents.extend([*document, DocumentId::segment(id, open_segment)]);
                 keys.extend(hits.iter().filter_map(|hit| hit.message).map(KeyId::from));

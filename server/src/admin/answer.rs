@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::request::{CollisionName, KeepText, RoleName};
 use crate::audit::{self, AuditPage, AuditVerdict};
 use crate::keychain::KeyStatus;
+use crate::verify::VerifyReport;
 
 /// An answer, tagged by its kind.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -25,6 +26,13 @@ pub enum Answer {
     /// The secret from which ids of imported messages are derived.
     ImportKey {
         /// 32 bytes, hex.
+        key: String,
+    },
+    /// What a look at everything found.
+    Verified(VerifyReport),
+    /// The certificate's private key, for a proxy.
+    CertificateKey {
+        /// PEM.
         key: String,
     },
     /// A member was added.
@@ -110,6 +118,9 @@ pub struct Status {
     pub store_bytes: u64,
     /// Until the certificate expires; none if it has.
     pub certificate_days_left: Option<u64>,
+    /// SHA-256 of the certificate of the hub's own authority, in pairs of digits, as browsers show it; none with a
+    /// certificate of the operator's.
+    pub authority: Option<String>,
     /// How its keys are.
     pub keys: KeyStatus,
 }

@@ -116,6 +116,10 @@ pub enum Request {
     KeyRotate,
     /// The secret from which ids of imported messages are derived.
     ImportKey,
+    /// Reads everything that the hub holds.
+    Verify,
+    /// The certificate's private key.
+    CertificateKey,
     /// The team's choices.
     PolicyShow,
     /// Changes some of the team's choices.

@@ -122,7 +122,7 @@ fn verify(config: &Config) -> Result<AuditVerdict, Failed> {
 }
 
 /// The store of a hub that does not run; none if one does.
-fn stopped(config: &Config) -> Result<Option<(Instance, Store)>, Failed> {
+pub(super) fn stopped(config: &Config) -> Result<Option<(Instance, Store)>, Failed> {
     if !config.folder.join("store").exists() {
         let text = format!("{} holds no hub; make one with `lockstep init`", config.folder.display());
         return Err(Failed::new(Exit::Unavailable, "not_running", text));

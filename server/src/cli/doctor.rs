@@ -16,6 +16,7 @@ use crate::keychain::{KeyStatus, Keychain, RootSource};
 use crate::names;
 use crate::store::Store;
 use crate::tls::Certificate;
+use crate::verify;
 
 /// Less free space than this is trouble soon, bytes.
 const FREE_BYTES_WARN: u64 = 2 * 1024 * 1024 * 1024;
@@ -158,20 +159,35 @@ fn check_stopped(config: &Config, report: &mut Report) {
         Ok(keychain) => Arc::new(keychain),
         Err(error) => return report.add("keys", Health::Bad, error.to_string()),
     };
-    match instance.hub_key(&keychain) {
-        Ok(_) => check_keys(&keychain.status(), report),
-        Err(error) => report.add("keys", Health::Bad, error.to_string()),
-    }
+    check_keys(&keychain.status(), report);
+    let key = match instance.hub_key(&keychain) {
+        Ok(key) => key,
+        Err(error) => return report.add("keys", Health::Bad, error.to_string()),
+    };
     check_root(instance.folder(), keychain.source(), report);
     let names = names::reachable(&config.listen.names, config.listen.address);
-    match Certificate::open(&config.folder, &config.tls, &names).and_then(|certificate| certificate.days_left()) {
+    let certificate = Certificate::open(&config.folder, &config.tls, &names, Arc::clone(&keychain));
+    match certificate.and_then(|certificate| certificate.days_left()) {
         Ok(days) => check_days(days, report),
         Err(error) => report.add("certificate", Health::Bad, error.to_string()),
     }
     let store = Store::open_with(instance.folder(), &config.store, keychain);
-    match store.and_then(|store| Ok((store.check()?, store.reader().stored()?))) {
-        Ok((rows, stored)) => {
-            report.add("store", Health::Good, format!("{rows} rows read, newest entry {}", stored.head.lsn.0));
+    match store.and_then(|store| Ok((verify::verify(&store, &key, &mut |_| {})?, store.reader().stored()?))) {
+        Ok((found, stored)) => {
+            match found.damage.first() {
+                None => {
+                    let text = format!("{} rows read, newest entry {}", found.rows, stored.head.lsn.0);
+                    report.add("store", Health::Good, text);
+                }
+                Some(damage) => {
+                    let text = format!(
+                        "{} rows are damaged or missing, the first in family {}, key {}: {}; lockstep verify names all. \
+                         Restore from a backup",
+                        found.damaged, damage.family, damage.key, damage.what
+                    );
+                    report.add("store", Health::Bad, text);
+                }
+            }
             check_clock(stored.head.at_ms, report);
         }
         Err(error) => report.add("store", Health::Bad, error.to_string()),

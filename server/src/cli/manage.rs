@@ -173,6 +173,8 @@ pub(super) fn print(answer: &Answer, qr: bool) -> Result<(), Failed> {
             output::table(&["conversation", "customer", "assigned", "service", "keep"], &rows.collect::<Vec<_>>())
         }
         Answer::ImportKey { key } => output::line(key),
+        Answer::Verified(report) => super::verify::print(report),
+        Answer::CertificateKey { key } => output::line(key.trim_end()),
         Answer::Keys(keys) => {
             let rows = [
                 ("root key", keys.root.clone()),
@@ -208,6 +210,7 @@ pub(super) fn print(answer: &Answer, qr: bool) -> Result<(), Failed> {
                 ("reached as", status.names.join(", ")),
                 ("pinned key", status.pinned_key.clone()),
                 ("certificate", days),
+                ("authority", status.authority.clone().unwrap_or_else(|| "the operator's".into())),
                 ("up for", format!("{} s", status.uptime_seconds)),
                 ("connections", status.connections.to_string()),
                 ("newest entry", status.newest_lsn.to_string()),

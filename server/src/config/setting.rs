@@ -67,7 +67,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         key: "listen.plain",
         meaning: "A second port without TLS, of this machine only, for a proxy that speaks TLS with the hub's certificate and\n\
-                  key: devices pin that key. As \"127.0.0.1:7480\"; empty: none. It has connections_max places of its own.",
+                  key: devices pin that key, and lockstep certificate key prints it. As \"127.0.0.1:7480\"; empty: none. It has\n\
+                  connections_max places of its own.",
         default: "\"\"",
         take: |config, value| {
             let text = text(value)?;
@@ -89,6 +90,22 @@ pub(super) const SETTINGS: &[Setting] = &[
             let items = value.as_array().ok_or("a list of names, as [\"hub.lan\", \"192.168.1.20\"]")?;
             config.listen.names = items.iter().map(text).collect::<Result<_, _>>()?;
             Ok(())
+        },
+    },
+    Setting {
+        key: "listen.origins",
+        meaning: "Web pages of other addresses that may connect to the hub beside its own inbox, as \"https://inbox.example\".",
+        default: "[]",
+        take: |config, value| {
+            let items = value.as_array().ok_or("a list of origins, as [\"https://inbox.example\"]")?;
+            let origins = items.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+            match origins.iter().find(|origin| !origin.starts_with("https://")) {
+                Some(origin) => Err(format!("`{origin}` does not begin with https://")),
+                None => {
+                    config.listen.origins = origins;
+                    Ok(())
+                }
+            }
         },
     },
     Setting {
@@ -177,7 +194,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "log.level",
-        meaning: "error, warn, info, debug or trace, or a filter as \"lockstep_server=debug,info\".",
+        meaning: "error, warn, info, debug or trace, or a filter as \"lockstep_server=debug,info\". Libraries never say more than warnings.",
         default: "\"info\"",
         take: |config, value| {
             let text = text(value)?;

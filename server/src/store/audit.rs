@@ -39,7 +39,7 @@ pub(super) fn encode_head(head: &AuditHead) -> Vec<u8> {
     [&head.sequence.to_be_bytes()[..], &head.at_ms.to_be_bytes(), &head.chain.0].concat()
 }
 
-fn decode_head(bytes: &[u8]) -> Option<AuditHead> {
+pub(super) fn decode_head(bytes: &[u8]) -> Option<AuditHead> {
     let (sequence, rest) = bytes.split_first_chunk::<8>()?;
     let (at_ms, chain) = rest.split_first_chunk::<8>()?;
     let (sequence, at_ms) = (u64::from_be_bytes(*sequence), u64::from_be_bytes(*at_ms));

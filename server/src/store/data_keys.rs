@@ -20,6 +20,11 @@ impl Store {
         Ok(())
     }
 
+    /// The data key of an owner, if they have one.
+    pub(super) fn data_key_known(&self, owner: Owner, class: Class) -> Option<DataKeyId> {
+        self.data_keys.read().unwrap_or_else(PoisonError::into_inner).get(&(owner, class)).copied()
+    }
+
     /// The data key of an owner; a spare one becomes theirs if they have none yet.
     pub(super) fn data_key(&self, owner: Owner, class: Class) -> Result<DataKeyId, StoreError> {
         let known = |keys: &BTreeMap<(Owner, Class), DataKeyId>| keys.get(&(owner, class)).copied();

@@ -10,8 +10,9 @@ use zstd::dict::{DecoderDictionary, EncoderDictionary};
 use zstd::zstd_safe::CParameter;
 
 const DICTIONARY: &[u8] = include_bytes!("entries.dict");
-/// zstd's default: these rows are packed on the commit thread.
-const LEVEL: i32 = 3;
+/// Of zstd's fast ones: these rows are packed on the commit thread. Rows are 1 % longer than by its default, 3, which
+/// takes 2 microseconds more each.
+const LEVEL: i32 = -1;
 /// What every frame begins with: left out.
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Shorter values are not tried, bytes.

@@ -10,8 +10,9 @@
 //! of format 1 or 2 wrote. Numbers that change from row to row come last in a slim row, and with the next row's key:
 //! that is what block compression likes best.
 //!
-//! A slim row says nothing of what a fact holds: ids, an LSN, what became of a message. It is not sealed. A whole row of a
-//! fact has its content's digest, by which a guess could be confirmed, and is.
+//! A slim row says where a fact lies and how far its delivery got: it is not sealed. Other rows are. One with [`More`] says
+//! whether a message holds sensitive words, and about what; a whole row of a fact has its content's digest, by which a
+//! guess could be confirmed.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ use lockstep_protocol::document::saved_facts;
 use lockstep_protocol::entry::{Category, Delivery, Entry, EntryBody, Resolution, Stamp, Verdict};
 use lockstep_protocol::fact::{ContentDigest, Direction, Fact, KeyId};
 use lockstep_protocol::id::{ActorId, ConversationId, DocumentId, DocumentKind, HashPrefix, Lsn, MemberId};
+use lockstep_seal::Class;
 use minicbor::{Decode, Encode};
 
 use super::StoreError;
@@ -98,7 +100,15 @@ pub(super) fn encode(row: &IndexRow, bytes: &mut Vec<u8>) {
 
 /// Whether a stored row says nothing of what a fact holds.
 pub(super) fn is_slim(bytes: &[u8]) -> bool {
-    bytes.first().is_some_and(|first| *first < WHOLE)
+    bytes.first().is_some_and(|first| *first < WHOLE && *first & MORE == 0)
+}
+
+/// Under which keys a row is stored: what is known of a sensitive message lies where the message does.
+pub(super) fn class(row: &IndexRow) -> Class {
+    match row {
+        IndexRow::Fact(KeyRow { message: Some(message), .. }) if !message.sensitive.is_empty() => Class::Vault,
+        _ => Class::Normal,
+    }
 }
 
 /// And from bytes; none for bytes that are no row.
@@ -297,6 +307,9 @@ impl<'a, 's> Index<'a, 's> {
         let recorded = recorded.ok_or_else(|| StoreError::corrupt(place, "no fact stands where it says"))?;
         if recorded.key != id {
             return Err(StoreError::corrupt(place, "another fact stands where it says"));
+        }
+        if slim.delivery.is_some() && recorded.dir != Some(Direction::Out) {
+            return Err(StoreError::corrupt(place, "it tells of a delivery, and its fact is no reply"));
         }
         Ok(IndexRow::Fact(slim.complete(document, &recorded)))
     }

@@ -31,7 +31,8 @@ use super::seal::Owner;
 ///
 /// 1: snapshots with their tables by rows. 2: by columns; those by rows are still read. 3: rows of `keys` without what
 /// the log says; whole ones are still read. 4: sealed; rows in the clear are still read, until all of them are sealed.
-/// Also the audit log, former members, when devices were seen. 5: entries whose body was erased, shredded conversations.
+/// Also the audit log, former members, when devices were seen, and how long the list outside is. 5: entries whose body was
+/// erased, shredded conversations.
 pub const FORMAT_VERSION: u32 = 5;
 /// From here on a store has rows that nobody can read without the file of keys.
 pub const FIRST_SEALED_FORMAT: u32 = 4;
@@ -113,6 +114,8 @@ pub enum Meta {
     Scan,
     /// Sequence (8) ‖ time (8) ‖ chain (32): the end of the audit log. None before its first row.
     Audit,
+    /// Records of the list outside the backup chain (8): the list has at least these. None before its first record.
+    Outside,
 }
 
 impl Meta {
@@ -126,6 +129,7 @@ impl Meta {
             Self::Floor => b"floor",
             Self::Scan => b"scan",
             Self::Audit => b"audit",
+            Self::Outside => b"outside",
         }
     }
 

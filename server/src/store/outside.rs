@@ -3,8 +3,10 @@
 //!
 //! An append-only file: each record is its length (u32, big-endian), the first 8 bytes of the BLAKE3 hash of its body,
 //! and the body: CBOR, sealed under the root key itself, as the list outlives data keys, for its number in the list. A
-//! record cut off at the end was never acknowledged and is dropped at the next append. A list from before sealing is
-//! written anew when it is opened.
+//! record cut off at the end was never acknowledged and is dropped at the next append. Damage in the middle may look the
+//! same, and so does a list that somebody has cut: the store knows how many records were acknowledged, and does not open
+//! with fewer. Only a list that is not there at all begins anew. A list from before sealing is written anew when it is
+//! opened.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -26,6 +28,8 @@ const HEADER_BYTES: usize = 4 + 8;
 const FAMILY: &str = "revocations";
 /// A sealed body begins so; one in the clear with a CBOR array.
 const SEALED: u8 = lockstep_seal::record::VERSION;
+const REMEDY: &str = "restore the file from a copy, or delete it if you accept that revocations made after the last \
+                      backup may be undone by a restore";
 /// No record is longer, bytes.
 const RECORD_BYTES_MAX: usize = 64 * 1024;
 
@@ -45,6 +49,8 @@ pub(super) struct Outside {
     path: PathBuf,
     keychain: Arc<Keychain>,
     list: Mutex<List>,
+    /// There was no file.
+    is_new: bool,
 }
 
 #[derive(Debug)]
@@ -52,6 +58,8 @@ struct List {
     file: File,
     /// Whole records in it.
     count: u64,
+    /// Where they end.
+    whole_bytes: u64,
 }
 
 /// What a file holds.
@@ -63,12 +71,13 @@ struct Scanned {
 }
 
 impl Outside {
-    /// Opens or makes it, and cuts off what was not written whole.
+    /// Opens or makes it.
     pub(super) fn open(path: &Path, keychain: Arc<Keychain>) -> Result<Self, StoreError> {
         let outside = |error| StoreError::Outside { path: path.to_owned(), error };
+        let is_new = !path.exists();
         let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let mut file = open().map_err(outside)?;
-        let scanned = scan(path, &mut file, &keychain)?;
+        let mut scanned = scan(path, &mut file, &keychain)?;
         if scanned.is_bare {
             let mut bytes = Vec::new();
             for (number, event) in (0..).zip(&scanned.events) {
@@ -76,31 +85,47 @@ impl Outside {
             }
             private::write(path, &bytes).map_err(outside)?;
             file = open().map_err(outside)?;
-        } else {
-            file.set_len(scanned.whole_bytes).map_err(outside)?;
+            scanned.whole_bytes = bytes.len() as u64;
         }
-        file.seek(SeekFrom::End(0)).map_err(outside)?;
-        let list = Mutex::new(List { file, count: scanned.events.len() as u64 });
-        Ok(Self { path: path.to_owned(), keychain, list })
+        let list = Mutex::new(List { file, count: scanned.events.len() as u64, whole_bytes: scanned.whole_bytes });
+        Ok(Self { path: path.to_owned(), keychain, list, is_new })
+    }
+
+    /// Holds the list against the number of records that the store knows of. Answers false if the list is begun anew.
+    ///
+    /// # Errors
+    /// `Outside` if records are missing.
+    pub(super) fn expect(&self, known: u64) -> Result<bool, StoreError> {
+        let count = self.list().count;
+        if count >= known || self.is_new {
+            return Ok(count >= known);
+        }
+        let text = format!("the list of revocations holds {count} whole records, the store knows of {known}: {REMEDY}");
+        Err(StoreError::Outside { path: self.path.clone(), error: std::io::Error::other(text) })
     }
 
     fn list(&self) -> std::sync::MutexGuard<'_, List> {
         self.list.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    pub(super) fn append(&self, events: &[&OutsideEvent]) -> Result<(), StoreError> {
-        if events.is_empty() {
-            return Ok(());
-        }
+    /// Appends events, durably. Answers how many records the list has then.
+    pub(super) fn append(&self, events: &[&OutsideEvent]) -> Result<u64, StoreError> {
         let mut list = self.list();
+        if events.is_empty() {
+            return Ok(list.count);
+        }
         let mut bytes = Vec::new();
         for (number, event) in (list.count..).zip(events) {
             encode(&self.keychain, number, event, &mut bytes);
         }
-        let written = list.file.write_all(&bytes).and_then(|()| list.file.sync_data());
+        let whole_bytes = list.whole_bytes;
+        // What a crash has cut off goes first.
+        let written = list.file.set_len(whole_bytes).and_then(|()| list.file.seek(SeekFrom::Start(whole_bytes)));
+        let written = written.and_then(|_| list.file.write_all(&bytes)).and_then(|()| list.file.sync_data());
         written.map_err(|error| StoreError::Outside { path: self.path.clone(), error })?;
         list.count += events.len() as u64;
-        Ok(())
+        list.whole_bytes += bytes.len() as u64;
+        Ok(list.count)
     }
 
     pub(super) fn read(&self) -> Result<Vec<OutsideEvent>, StoreError> {
@@ -138,11 +163,8 @@ fn scan(path: &Path, file: &mut File, keychain: &Keychain) -> Result<Scanned, St
             _ => None,
         };
         let Some(Record { epoch, lsn, event }) = record else {
-            let error = std::io::Error::other(format!(
-                "damaged record at byte {at} of the list of revocations; restore the file from a copy, or delete it if you \
-                 accept that revocations made after the last backup may be undone by a restore"
-            ));
-            return Err(outside(error));
+            let text = format!("damaged record at byte {at} of the list of revocations; {REMEDY}");
+            return Err(outside(std::io::Error::other(text)));
         };
         events.push(OutsideEvent { epoch, lsn, event });
         at += HEADER_BYTES + body.len();
@@ -185,7 +207,10 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, [&whole[..], &whole[..9]].concat()).unwrap();
         let list = open().unwrap();
-        list.append(&[&event(3)]).unwrap();
+        assert!(list.expect(2).unwrap());
+        let said = list.expect(3).unwrap_err().to_string();
+        assert!(said.contains("holds 2 whole records, the store knows of 3"), "{said}");
+        assert_eq!(list.append(&[&event(3)]).unwrap(), 3);
         assert_eq!(list.read().unwrap(), [event(1), event(2), event(3)]);
         let damaged = |at: usize| {
             let mut damaged = whole.clone();

@@ -17,7 +17,6 @@ use lockstep_seal::{Class, DataKeyId};
 use minicbor::Decode;
 use rocksdb::{DB, Direction, IteratorMode, ReadOptions, SnapshotWithThreadMode};
 
-use super::audit;
 use super::index::{self, Index};
 use super::keys::{self, DirectoryKey, Family, Meta};
 use super::record::{self, Floor, Head, LogRecord};
@@ -256,67 +255,6 @@ impl<'a> Reader<'a> {
         Ok(shredded)
     }
 
-    /// Reads and decodes every row of a family, and answers how many there are.
-    pub(super) fn check(&self, family: Family) -> Result<u64, StoreError> {
-        let mut rows = 0;
-        let mut expected: Option<Lsn> = None;
-        let mut index = Index::new(self)?;
-        if family == Family::Tails {
-            for item in self.iterate(family, &[]) {
-                item.map_err(|error| self.damaged(Place { family, key: &[] }, error))?;
-                rows += 1;
-            }
-            return Ok(rows);
-        }
-        self.scan(family, &[], |key, value| {
-            let place = Place { family, key };
-            rows += 1;
-            match family {
-                Family::Meta | Family::Tails => {}
-                Family::DataKeys => {
-                    keys::data_key_of(key)
-                        .filter(|_| value.len() == DataKeyId::LEN)
-                        .ok_or_else(|| StoreError::corrupt(place, "no data key"))?;
-                }
-                Family::Log => {
-                    let lsn = keys::lsn_of(key).filter(|lsn| expected.is_none_or(|expected| *lsn == expected));
-                    let lsn = lsn.ok_or_else(|| StoreError::corrupt(place, "the entry before it is missing"))?;
-                    let record = LogRecord::decode(value);
-                    let is_whole =
-                        |record: &LogRecord| record.is_erased() || Entry::from_bytes(&record.entry).is_some();
-                    record.filter(is_whole).ok_or_else(|| StoreError::corrupt(place, "no entry of the log"))?;
-                    expected = Some(lsn.next());
-                }
-                Family::Directory => match DirectoryKey::from_bytes(key) {
-                    Some(DirectoryKey::Member(_)) => drop(decode::<Member>(place, value)?),
-                    Some(DirectoryKey::Device(_)) => drop(decode::<Device>(place, value)?),
-                    Some(DirectoryKey::Policy) => drop(decode::<Policy>(place, value)?),
-                    Some(DirectoryKey::Words) => {}
-                    Some(DirectoryKey::Seen(_)) => drop(decode::<u64>(place, value)?),
-                    Some(DirectoryKey::Shred(_)) => drop(decode::<ShredRow>(place, value)?),
-                    None => return Err(StoreError::corrupt(place, "no directory key")),
-                },
-                Family::Conversations => drop(decode::<ConversationRow>(place, value)?),
-                Family::Documents => drop(decode::<DocumentRow>(place, value)?),
-                Family::Chains => drop(decode::<ChainRow>(place, value)?),
-                Family::Keys => drop(index.complete(key, value)?),
-                Family::Audit => {
-                    let sequence = keys::lsn_of(key).filter(|lsn| expected.is_none_or(|expected| *lsn == expected));
-                    let sequence =
-                        sequence.ok_or_else(|| StoreError::corrupt(place, "the row before it is missing"))?;
-                    audit::decode(sequence.0, value)
-                        .ok_or_else(|| StoreError::corrupt(place, "no row of the audit log"))?;
-                    expected = Some(sequence.next());
-                }
-                Family::Snapshots => {
-                    record::decode_snapshot(value).ok_or_else(|| StoreError::corrupt(place, "no snapshot"))?;
-                }
-            }
-            Ok(true)
-        })?;
-        Ok(rows)
-    }
-
     /// Every epoch with the LSN after which it began, oldest first.
     ///
     /// # Errors
@@ -537,6 +475,24 @@ impl<'a> Reader<'a> {
         }
     }
 
+    pub(super) const fn store(&self) -> &Store {
+        self.store
+    }
+
+    /// Whether there is a row, of whatever content.
+    pub(super) fn has(&self, family: Family, key: &[u8]) -> Result<bool, StoreError> {
+        let stored = self.snapshot.get_pinned_cf(self.store.family(family), key);
+        Ok(stored.map_err(|error| self.damaged(Place { family, key }, error))?.is_some())
+    }
+
+    /// A row's value. Rows of `tails` have none, and no envelope.
+    pub(super) fn open<'v>(&self, place: Place<'_>, stored: &'v [u8]) -> Result<Cow<'v, [u8]>, StoreError> {
+        match place.family {
+            Family::Tails => Ok(Cow::Borrowed(stored)),
+            _ => self.store.unpack(place, stored),
+        }
+    }
+
     pub(super) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let place = Place { family, key };
         let stored = self.snapshot.get_pinned_cf(self.store.family(family), key);
@@ -570,7 +526,12 @@ impl<'a> Reader<'a> {
         from: &[u8],
         mut each: impl FnMut(usize, &[u8], &[u8]) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
-        for (seen, item) in self.iterate(family, from).enumerate() {
+        let mut options = ReadOptions::default();
+        // Whoever reads everything once must not push out of memory what is read all the time.
+        options.fill_cache(false);
+        let mode = IteratorMode::From(from, Direction::Forward);
+        let rows = self.snapshot.iterator_cf_opt(self.store.family(family), options, mode);
+        for (seen, item) in rows.enumerate() {
             let (key, stored) = item.map_err(|error| self.damaged(Place { family, key: from }, error))?;
             if !each(seen, &key, &stored)? {
                 break;

@@ -68,8 +68,8 @@ impl Store {
                 next = Some(key.to_vec());
                 return Ok(false);
             }
-            if seal::is_bare(family, stored) {
-                let place = Place { family, key };
+            let place = Place { family, key };
+            if seal::is_bare(place, stored) {
                 let value = self.unpack(place, stored)?;
                 let owner = owner_of(place, &value)?;
                 rows.put(family, key, (owner, Class::Normal), |bytes| bytes.extend_from_slice(&value))?;
@@ -87,7 +87,7 @@ impl Store {
 }
 
 /// Whose a row is.
-fn owner_of(place: Place<'_>, value: &[u8]) -> Result<Owner, StoreError> {
+pub(super) fn owner_of(place: Place<'_>, value: &[u8]) -> Result<Owner, StoreError> {
     match place.family {
         Family::Log => {
             let record = LogRecord::decode(value).ok_or_else(|| StoreError::corrupt(place, "no record of the log"))?;

@@ -1,8 +1,11 @@
 //! Rows on their way into one write: each value is encoded once, behind its envelope, into one buffer, and sealed there.
 
+use std::collections::HashSet;
+
+use lockstep_core::effect::Batch;
 use lockstep_core::row::Write;
 use lockstep_protocol::codec;
-use lockstep_protocol::id::ConversationId;
+use lockstep_protocol::id::{ActorId, ConversationId, DocumentId};
 use lockstep_seal::Class;
 use rocksdb::{ColumnFamily, WriteBatch};
 
@@ -12,6 +15,38 @@ use super::keys::{self, DirectoryKey, Family, Meta};
 use super::record;
 use super::seal::{self, Owner, Place, Salts};
 use super::{Store, StoreError};
+
+/// A row that every fact, or every audit row, writes again.
+#[derive(PartialEq, Eq, Hash)]
+enum BusyRow {
+    Conversation(ConversationId),
+    Document(DocumentId),
+    Chain(DocumentId, ActorId),
+    AuditHead,
+}
+
+impl BusyRow {
+    const fn of(write: &Write) -> Option<Self> {
+        match write {
+            Write::Conversation(row) => Some(Self::Conversation(row.conversation.id)),
+            Write::Document(id, _) => Some(Self::Document(*id)),
+            Write::Chain(id, actor, _) => Some(Self::Chain(*id, *actor)),
+            Write::AuditHead(_) => Some(Self::AuditHead),
+            _ => None,
+        }
+    }
+}
+
+/// For each write of a group, in order, whether a later one of the group replaces it: it becomes durable with that one, so
+/// nobody could ever read it. Sealing is most of what a row costs.
+pub(super) fn replaced(group: &[Batch]) -> Vec<bool> {
+    let mut later = HashSet::new();
+    let writes = group.iter().flat_map(|part| &part.writes).rev();
+    let mut replaced: Vec<bool> =
+        writes.map(|write| BusyRow::of(write).is_some_and(|row| !later.insert(row))).collect();
+    replaced.reverse();
+    replaced
+}
 
 /// A write that is being put together.
 pub(super) struct Rows<'a> {
@@ -63,7 +98,8 @@ impl<'a> Rows<'a> {
             Write::Shred(id, row) => self.put_directory(DirectoryKey::Shred(*id), Some(row)),
             Write::Words(list) => {
                 let key = DirectoryKey::Words.to_bytes();
-                self.put(Family::Directory, &key, (Owner::Hub, Class::Normal), |bytes| bytes.extend_from_slice(list))
+                // What the team calls sensitive is.
+                self.put(Family::Directory, &key, (Owner::Hub, Class::Vault), |bytes| bytes.extend_from_slice(list))
             }
             Write::Scan(row) => self.put_meta(Meta::Scan.key(), &codec::encode(row)),
             Write::Member(id, member) => self.put_directory(DirectoryKey::Member(*id), member.as_ref()),
@@ -84,7 +120,8 @@ impl<'a> Rows<'a> {
                 self.put_value(Family::Chains, &keys::chain(*id, *actor), id.conversation, row)
             }
             Write::Key(conversation, key, row) => {
-                let (key, of) = (keys::index(*conversation, *key), (Owner::Conversation(*conversation), Class::Normal));
+                let of = (Owner::Conversation(*conversation), index::class(row));
+                let key = keys::index(*conversation, *key);
                 self.put(Family::Keys, &key, of, |bytes| index::encode(row, bytes))
             }
             Write::Snapshot(id, row, class) => {

@@ -5,9 +5,9 @@
 //! | 1 | form (1) ‖ payload, in the clear |
 //! | 2 | the rest of a sealed record (`lockstep-seal`), whose plaintext is form (1) ‖ payload |
 //!
-//! The form says how the payload is packed. In the clear are the rows that tell nothing but ids and numbers (`meta`,
-//! `tails`, `data_keys`, slim rows of `keys`), everything else before sealing, and with `seal.mode = "sensitive"`
-//! whatever is not of the vault class. Once every row that can be sealed is, one in the clear is damage: somebody else
+//! The form says how the payload is packed. In the clear are the rows that tell nothing but ids and numbers (`tails`,
+//! `data_keys`, most slim rows of `keys`, format and hub of `meta`), everything else before sealing, and with
+//! `seal.mode = "sensitive"` whatever is neither of the vault class nor holds digests of text. Once every row that can be sealed is, one in the clear is damage: somebody else
 //! has put it there. Which that is stands in the file of keys, where it cannot be forged.
 
 use std::borrow::Cow;
@@ -16,7 +16,7 @@ use lockstep_protocol::id::{ConversationId, HubId};
 use lockstep_seal::record::{self, HEADER_BYTES};
 use lockstep_seal::{Class, RecordError, SALT_BYTES};
 
-use super::keys::Family;
+use super::keys::{Family, Meta};
 use super::{Store, StoreError, dictionary, index};
 use crate::entropy;
 use crate::keychain::{Keychain, SealMode};
@@ -119,8 +119,8 @@ impl Store {
             stored.push(ZSTD);
             stored.extend_from_slice(&compressed);
         }
-        let is_sealed = tells(place.family, &stored[PAYLOAD_AT..])
-            && (self.keychain.mode() == SealMode::All || class == Class::Vault);
+        let is_sealed = tells(place, &stored[PAYLOAD_AT..])
+            && (self.keychain.mode() == SealMode::All || class == Class::Vault || holds_digests(place.family));
         if !is_sealed {
             stored[CLEAR_AT] = VERSION;
             return Ok(&stored[CLEAR_AT..]);
@@ -142,14 +142,16 @@ impl Store {
 }
 
 /// Whether a value is in the clear though it could be sealed.
-pub(super) fn is_bare(family: Family, stored: &[u8]) -> bool {
-    matches!(stored, [VERSION, _, payload @ ..] if tells(family, payload))
+pub(super) fn is_bare(place: Place<'_>, stored: &[u8]) -> bool {
+    matches!(stored, [VERSION, _, payload @ ..] if tells(place, payload))
 }
 
-/// Whether a value tells more than ids and numbers.
-fn tells(family: Family, payload: &[u8]) -> bool {
-    match family {
-        Family::Meta | Family::Tails | Family::DataKeys => false,
+/// Whether a value tells more than ids and numbers, or must not be changed unseen.
+fn tells(place: Place<'_>, payload: &[u8]) -> bool {
+    match place.family {
+        Family::Tails | Family::DataKeys => false,
+        // What is read before there are keys to read with.
+        Family::Meta => ![Meta::Format.key(), Meta::Hub.key()].contains(&place.key),
         Family::Keys => !index::is_slim(payload),
         Family::Log
         | Family::Audit
@@ -161,6 +163,12 @@ fn tells(family: Family, payload: &[u8]) -> bool {
     }
 }
 
+/// Whether values have digests of text, by which a guess could be confirmed: hashes of changes, of documents, of facts.
+/// They say nothing of whether the text is sensitive, and are sealed in any case.
+const fn holds_digests(family: Family) -> bool {
+    matches!(family, Family::Keys | Family::Chains | Family::Documents)
+}
+
 /// Unpacks a value.
 ///
 /// # Errors
@@ -169,7 +177,7 @@ pub fn unpack<'a>(keychain: &Keychain, place: Place<'_>, stored: &'a [u8]) -> Re
     let unusable = || StoreError::corrupt(place, "cannot be unpacked");
     match stored {
         [VERSION, form, payload @ ..] => {
-            if tells(place.family, payload) && keychain.is_complete() {
+            if tells(place, payload) && keychain.is_complete() {
                 return Err(StoreError::corrupt(place, "is not sealed, but every row of this store is"));
             }
             match *form {
@@ -235,12 +243,12 @@ mod tests {
         let config = SealConfig { mode, root_key: Some(folder.path().join("root.key")), ..SealConfig::default() };
         let store = Store::open(folder.path(), &StoreConfig::default(), &config).unwrap();
         let long: Vec<u8> = (0..4_000u32).flat_map(|n| (n / 7).to_be_bytes()).collect();
-        for family in [Family::Log, Family::Snapshots, Family::Meta, Family::Keys] {
+        for family in [Family::Log, Family::Snapshots, Family::Meta, Family::Tails, Family::Keys] {
             let place = Place { family, key: b"k" };
             for value in [&b"\x80"[..], b"short", &long] {
                 let packed = packed(&store, place, value);
                 assert_eq!(store.unpack(place, &packed).unwrap(), value);
-                let is_sealed = mode == SealMode::All && tells(family, value);
+                let is_sealed = tells(place, value) && (mode == SealMode::All || holds_digests(family));
                 assert_eq!(packed[0] == record::VERSION, is_sealed, "{family:?}");
             }
         }
@@ -252,7 +260,9 @@ mod tests {
         }
         let bare = [VERSION, PLAIN, 1];
         assert_eq!(store.unpack(place, &bare).is_err(), mode == SealMode::All);
-        assert!(is_bare(place.family, &bare) && !is_bare(Family::Meta, &bare) && !is_bare(Family::Keys, &bare));
+        let of = |family, key| Place { family, key };
+        assert!(is_bare(place, &bare) && is_bare(of(Family::Meta, b"head"), &bare));
+        assert!(!is_bare(of(Family::Meta, b"format"), &bare) && !is_bare(of(Family::Keys, b"k"), &bare));
     }
 
     #[test]

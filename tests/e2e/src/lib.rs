@@ -6,6 +6,7 @@
 mod process;
 pub mod raw;
 mod script;
+pub mod traces;
 
 pub use process::{Hub, PATIENCE, Stopped, lockstep, program};
 pub use script::{Team, is_sent, within};

@@ -222,6 +222,24 @@ impl Hub {
         self.child.wait().expect("a killed child ends");
     }
 
+    /// Everything that it logged, once it has ended.
+    ///
+    /// # Panics
+    /// If it has not, and does not in time.
+    pub fn log(&mut self) -> &str {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.log.push_str(&line);
+                    self.log.push('\n');
+                }
+                Err(RecvTimeoutError::Disconnected) => return &self.log,
+                Err(RecvTimeoutError::Timeout) => panic!("the hub does not end:\n{}", self.log),
+            }
+        }
+    }
+
     /// Asks it to stop (SIGTERM) and waits.
     ///
     /// # Panics

@@ -82,17 +82,39 @@ async fn tls_over(tcp: TcpStream) -> TlsStream<TcpStream> {
     TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("TLS to a hub of this machine")
 }
 
+/// What the hub answers to a request, all of it: the request asks for the connection's end.
+///
+/// # Panics
+/// If it does not answer.
+pub async fn request(address: &str, request: &str) -> Vec<u8> {
+    let mut tls = tls(address).await;
+    tls.write_all(request.as_bytes()).await.expect("the hub reads");
+    let mut answer = Vec::new();
+    tls.read_to_end(&mut answer).await.expect("the hub answers");
+    answer
+}
+
+/// The head of the hub's answer to a request.
+///
+/// # Panics
+/// If it does not answer.
+pub async fn head(address: &str, request: &str) -> String {
+    let mut tls = tls(address).await;
+    tls.write_all(request.as_bytes()).await.expect("the hub reads");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(tls.read_u8().await.expect("the hub answers"));
+    }
+    String::from_utf8(head).expect("a head is text")
+}
+
 /// What the hub answers to a GET, head and body.
 ///
 /// # Panics
 /// If it does not answer.
 pub async fn get(address: &str, page: &str) -> String {
-    let mut tls = tls(address).await;
-    let request = format!("GET {page} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n");
-    tls.write_all(request.as_bytes()).await.expect("the hub reads");
-    let mut answer = String::new();
-    tls.read_to_string(&mut answer).await.expect("the hub answers");
-    answer
+    let answer = request(address, &format!("GET {page} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n")).await;
+    String::from_utf8(answer).expect("the page is text")
 }
 
 /// What the hub says on `/metrics`, those without labels, by name.

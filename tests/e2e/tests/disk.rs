@@ -113,6 +113,34 @@ fn a_damaged_table_file_is_reported_and_not_served() {
     assert_eq!(status.code(), Some(EXIT_IO), "{log}");
 }
 
+/// What the engine's checksums do not see, as they were made anew.
+#[test]
+fn a_row_that_somebody_took_out_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = stopped_hub(folder.path());
+    let verified = lockstep(&path, &["verify", "--json"]);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    let database = open_store(&path);
+    let (log, row) = (database.cf_handle("log").unwrap(), 7u64.to_be_bytes());
+    assert!(database.get_cf(log, row).unwrap().is_some());
+    database.delete_cf(log, row).unwrap();
+    drop(database);
+    let verified = lockstep(&path, &["verify", "--json"]);
+    assert_eq!(verified.status.code(), Some(EXIT_IO));
+    let report: serde_json::Value = serde_json::from_slice(&verified.stdout).unwrap();
+    assert_eq!(report["damaged"], 1, "{report}");
+    assert_eq!(
+        (&report["damage"][0]["family"], &report["damage"][0]["key"]),
+        (&"log".into(), &"0000000000000007".into())
+    );
+    for (verb, code) in [("verify", EXIT_IO), ("doctor", 1)] {
+        let said = lockstep(&path, &[verb]);
+        let text = String::from_utf8_lossy(&said.stdout);
+        assert!(text.contains("key 0000000000000007: missing from the log"), "{text}");
+        assert_eq!(said.status.code(), Some(code), "{text}");
+    }
+}
+
 #[test]
 fn a_damaged_log_of_the_store_is_reported_and_not_served() {
     let folder = tempfile::tempdir().unwrap();

@@ -13,10 +13,10 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Takes connections with TLS, hands on what they say without; answers its address.
-async fn proxy(tls: &Path, to: String) -> SocketAddr {
+/// Takes connections with TLS, hands on what they say without; answers its address. `key` is what the hub gave for it.
+async fn proxy(tls: &Path, key: &str, to: String) -> SocketAddr {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(tls.join("server.pem")).unwrap().collect();
-    let key = PrivateKeyDer::from_pem_file(tls.join("server.key")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -46,7 +46,8 @@ async fn a_device_syncs_through_a_proxy_and_pins_the_hubs_own_key() {
     let plain = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     team.hub.kill();
     team.hub = Hub::start_with(&folder, &[&format!("listen.plain={plain}")]);
-    let address = proxy(&folder.join("tls"), plain).await;
+    let key = team.hub.json(&["certificate", "key"]);
+    let address = proxy(&folder.join("tls"), key["key"].as_str().unwrap(), plain).await;
     let link = lockstep_protocol::link::Link { port: address.port(), ..team.link(1) };
     let device = within("enrolment", Device::enrol(team.home(), &link, "behind a proxy")).await.unwrap();
     within("the first catch-up", device.synced()).await.unwrap();

@@ -64,6 +64,34 @@ fn what_waits_for_a_document_that_expired_is_written_into_the_open_one() {
           cursor=13 witness=13 facts=0 outbox=1 conversations=1 [mine pending]
     "#]]
     .assert_eq(&run("write mine; persist; online; entries +a opened1 expired0; persist; rows"));
+    // Also where it is not known yet which one that is.
+    expect![[r#"
+        write mine
+          persist 3
+        persist
+          done
+        online
+          hello cursor=10 witness=0
+          online
+          push s0#1 opening mine(seen -)
+          caughtup
+        entries expired0
+          persist 5
+          disconnect
+          offline
+        persist
+        online
+          hello cursor=11 witness=11
+          online
+          push s1#1 opening mine(seen -)
+          caughtup
+        entries opened3
+          persist 2
+        persist
+        rows
+          cursor=12 witness=12 facts=0 outbox=1 conversations=1 [mine pending]
+    "#]]
+    .assert_eq(&run("write mine; persist; online; entries expired0; persist; online; entries opened3; persist; rows"));
 }
 
 #[test]

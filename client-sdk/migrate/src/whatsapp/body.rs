@@ -58,7 +58,8 @@ fn attached(text: &str, files: &Files) -> Option<Content> {
             let name = trim_marks(name.trim());
             let alone = before.chars().all(is_mark);
             let known = files.get(name).is_some();
-            let said = (alone || before.ends_with(APP_MARK)) && word.chars().count() <= 24 && !word.contains("http");
+            let is_word = (1..=24).contains(&word.trim().chars().count()) && !word.contains("http");
+            let said = (alone || before.ends_with(APP_MARK)) && is_word;
             if (known || said && media::has_ending(name)) && name.len() <= NAME_BYTES_MAX {
                 return Some(Content::attached(attachment(name, files), caption(before)));
             }
@@ -196,6 +197,7 @@ mod tests {
             ("<", "text '<'"),
             (">", "text '>'"),
             ("<>", "text '<>'"),
+            ("<:A.jpg>", "text '<:A.jpg>'"),
             (" ()", "text ' ()'"),
         ];
         for (text, expect) in rows {

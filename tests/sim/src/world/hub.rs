@@ -390,6 +390,8 @@ impl World {
     fn hub_dies(&mut self) {
         self.hub.core = None;
         self.hub.run += 1;
+        // The next one arms its own.
+        self.hub.tick_us = 0;
         self.hub.draining = false;
         self.checker.hub_stopped();
         self.imports.hub_stopped();
