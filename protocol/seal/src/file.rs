@@ -163,7 +163,13 @@ impl KeyRing {
             complete: self.complete,
             covered: COVERED,
         };
-        let mut bytes = codec::encode(&content);
+        content.to_bytes(root)
+    }
+}
+
+impl Content {
+    fn to_bytes(&self, root: &RootKey) -> Vec<u8> {
+        let mut bytes = codec::encode(self);
         let mac = mac(root, self.hub, &bytes).finalize().into_bytes();
         bytes.extend_from_slice(&mac);
         let digest = digest_of(&bytes);
@@ -276,6 +282,16 @@ mod tests {
         let (one, other) = (keys(&files[0]), keys(&files[1]));
         let pairs = one.as_chunks::<ENTRY_BYTES>().0.iter().zip(other.as_chunks::<ENTRY_BYTES>().0);
         assert!(pairs.into_iter().all(|(one, other)| one[9..] != other[9..] && one[..9] == other[..9]));
+    }
+
+    #[test]
+    fn a_store_that_was_complete_when_fewer_rows_were_sealed_is_not() {
+        let (ring, root) = (ring(), RootKey::new(&[3; 32]));
+        let mut content = KeyFile::parse(&ring.to_file(&root, None)).unwrap().content;
+        content.covered = COVERED - 1;
+        let older = KeyFile::parse(&content.to_bytes(&root)).unwrap().open(&root).unwrap();
+        assert!(ring.is_complete() && !older.is_complete());
+        assert!(KeyFile::parse(&older.to_file(&root, None)).unwrap().open(&root).is_ok_and(|ring| !ring.is_complete()));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Every verb of the command line, as a script uses it.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
-use lockstep_e2e::{Team, lockstep};
+use lockstep_e2e::{Team, lockstep, program};
 use serde_json::Value;
 
 /// Runs verbs on one hub and remembers which were run.
@@ -120,6 +121,10 @@ fn every_verb_answers_in_json() {
     assert_eq!(shell.ask(&["status"])["ready"], true);
     assert!(shell.ask(&["doctor"])["findings"].as_array().unwrap().len() >= 4);
     shell.ask(&["certificate", "reload"]);
+    let key = shell.ask(&["certificate", "key"]);
+    assert!(key["key"].as_str().unwrap().starts_with("-----BEGIN PRIVATE KEY-----"));
+    let verified = shell.ask(&["verify"]);
+    assert_eq!((&verified["kind"], &verified["damaged"]), (&"verified".into(), &0.into()), "{verified}");
     shell.ask(&["device", "revoke", &device]);
     let kinds = |rows: Vec<Value>| rows.iter().map(|row| row["what"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
     let rows = kinds(shell.lines(&["audit"]));
@@ -164,4 +169,15 @@ fn every_verb_answers_in_json() {
     // A stopped hub's audit log can be read too, and the refused commands of its own machine are none of it.
     assert_eq!(shell.lines(&["audit"]).len(), rows.len());
     assert_eq!(shell.ask(&["audit", "verify"])["bad"], Value::Null);
+}
+
+/// As the first lines of the README have it: the root key then lies beside the folder, in the present one.
+#[test]
+fn a_folder_may_be_named_from_where_one_is() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [&["init", "--folder", "hub", "--owner", "Olga"][..], &["--folder", "hub", "verify"]] {
+        let done = Command::new(program("lockstep")).args(arguments).current_dir(folder.path()).output().unwrap();
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+    assert!(folder.path().join("hub.root.key").exists());
 }
