@@ -74,6 +74,7 @@ impl HubStage {
             outside: Vec::new(),
             words: Arc::new(NoWords),
             scan: ScanRow::default(),
+            shredded: BTreeMap::new(),
             entropy: [5; 32],
             config: HubConfig { retention_ms: u64::MAX, compact_tail: u32::MAX, ..HubConfig::default() },
             planted: Planted::default(),
@@ -94,7 +95,8 @@ impl HubStage {
         };
         let mut stage = Self { hub, now, writer, effects };
         stage.carry_out();
-        let conversation = Conversation { id: TALK, customer: "Customer".into(), service: None, assigned: Vec::new() };
+        let conversation =
+            Conversation { id: TALK, customer: "Customer".into(), service: None, assigned: Vec::new(), keep: None };
         let command = Command::ConversationOpen(conversation);
         stage.input(Input::Administered { request: 0, command, entropy: [6; 32] });
         for (number, key) in keys.iter().enumerate() {
@@ -173,9 +175,12 @@ impl HubStage {
                         let answer = match &query {
                             Query::Conversation(_) => Answer::Conversation(None),
                             Query::Catalogue { .. } => Answer::Catalogue { conversations: Vec::new(), last: true },
-                            Query::Log { after, .. } => {
-                                Answer::Log { entries: Vec::new(), upto: *after, chain: LogChain::default() }
-                            }
+                            Query::Log { after, .. } => Answer::Log {
+                                entries: Vec::new(),
+                                upto: *after,
+                                chain: LogChain::default(),
+                                read_at: *after,
+                            },
                             other => panic!("not expected at the start: {other:?}"),
                         };
                         Input::Loaded { query, outcome: Ok(answer) }

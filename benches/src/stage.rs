@@ -131,7 +131,8 @@ impl Stage {
         self.conversations += 1;
         let mut id = ConversationId([0xc0; 16]);
         id.0[8..].copy_from_slice(&self.conversations.to_be_bytes());
-        let conversation = Conversation { id, customer: "Customer".into(), service: None, assigned: assigned.to_vec() };
+        let conversation =
+            Conversation { id, customer: "Customer".into(), service: None, assigned: assigned.to_vec(), keep: None };
         self.owner.command(Command::ConversationOpen(conversation)).await?;
         Ok(id)
     }

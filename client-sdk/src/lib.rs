@@ -62,5 +62,6 @@ pub use lockstep_protocol::entry::{Collision, CollisionCause, Delivery, Resoluti
 pub use lockstep_protocol::fact::{Direction, Media};
 pub use lockstep_protocol::frame::{Command, ListedDevice, Marker, Outcome};
 pub use lockstep_protocol::id::{ConversationId, DeviceId, MemberId, MessageId};
+pub use lockstep_protocol::keep::Keep;
 pub use lockstep_protocol::link::{Link, LinkError};
 pub use lockstep_protocol::refusal::RefusalCode;

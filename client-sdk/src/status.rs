@@ -8,6 +8,7 @@ use lockstep_client_core::row::{ConversationRow, NotSentRow, Stored, Write};
 use lockstep_protocol::directory::{Policy, Role};
 use lockstep_protocol::frame::{Marker, Team};
 use lockstep_protocol::id::{ConversationId, Lsn, MemberId};
+use lockstep_protocol::keep::Keep;
 use lockstep_protocol::refusal::RefusalCode;
 use tokio::sync::watch;
 
@@ -59,6 +60,8 @@ pub struct Conversation {
     pub newest: Lsn,
     /// Read positions, in ascending order of member.
     pub markers: Vec<Marker>,
+    /// How long its messages are kept; none for as long as the team's policy says.
+    pub keep: Option<Keep>,
 }
 
 /// Conversations, newest first.
@@ -258,6 +261,7 @@ fn summary(row: &ConversationRow) -> Conversation {
         assigned: known.assigned.clone(),
         newest: row.newest,
         markers: row.markers.clone(),
+        keep: known.keep,
     }
 }
 

@@ -4,6 +4,7 @@ use minicbor::{Decode, Encode};
 
 use crate::codec;
 use crate::id::{ConversationId, DeviceId, DocumentId, ImportId, MemberId, PublicKey};
+use crate::keep::Keep;
 use crate::limits;
 
 /// What a member may do. DESIGN section 7.
@@ -107,6 +108,9 @@ pub struct Policy {
     /// `DevicesFull`; those that are enrolled stay.
     #[n(3)]
     pub devices_max: Option<u32>,
+    /// How long messages are kept, in conversations that have no keep time of their own; none for ever.
+    #[n(4)]
+    pub keep: Option<Keep>,
 }
 
 impl Policy {
@@ -132,6 +136,17 @@ pub struct Conversation {
     /// The members assigned to it, in ascending order.
     #[cbor(n(3), decode_with = "codec::list::<_, _, { limits::ASSIGNED_MAX }>")]
     pub assigned: Vec<MemberId>,
+    /// How long its messages are kept; none for as long as the policy says.
+    #[n(4)]
+    pub keep: Option<Keep>,
+}
+
+impl Conversation {
+    /// How long its messages are kept.
+    #[must_use]
+    pub fn keep_under(&self, policy: &Policy) -> Keep {
+        self.keep.or(policy.keep).unwrap_or_default()
+    }
 }
 
 /// A change of the directory, as it stands in the log.
@@ -204,22 +219,62 @@ pub enum DirectoryEvent {
         #[n(1)]
         import: ImportId,
     },
+    /// The keep time of a conversation's messages changed.
+    #[n(10)]
+    KeepChanged {
+        /// Which conversation.
+        #[n(0)]
+        conversation: ConversationId,
+        /// Its keep time; none for the policy's.
+        #[n(1)]
+        keep: Option<Keep>,
+    },
+    /// Everything in a segment or imported segment was older than the keep time: it is gone. Replayed after a restore.
+    #[n(11)]
+    Expired {
+        /// The document; its number is not given again in this epoch.
+        #[n(0)]
+        document: DocumentId,
+        /// Nothing in it was newer than this, milliseconds since 1970.
+        #[n(1)]
+        newest_ms: u64,
+    },
+    /// A conversation is gone for ever, with everything in it. The whole team learns it, whoever saw the conversation: whoever
+    /// holds anything of it deletes that. Its id is not given again. Replayed after a restore.
+    #[n(12)]
+    ConversationShredded {
+        /// Which.
+        #[n(0)]
+        conversation: ConversationId,
+    },
 }
 
 impl DirectoryEvent {
-    /// The conversation that it concerns; `None` for what the whole team learns.
+    /// The conversation that it concerns.
     #[must_use]
     pub const fn conversation(&self) -> Option<ConversationId> {
         match self {
             Self::ConversationOpened(conversation) => Some(conversation.id),
-            Self::Assigned { conversation, .. } | Self::Unassigned { conversation, .. } => Some(*conversation),
-            Self::ImportUndone { document, .. } => Some(document.conversation),
+            Self::Assigned { conversation, .. }
+            | Self::Unassigned { conversation, .. }
+            | Self::KeepChanged { conversation, .. }
+            | Self::ConversationShredded { conversation } => Some(*conversation),
+            Self::ImportUndone { document, .. } | Self::Expired { document, .. } => Some(document.conversation),
             Self::MemberAdded(_)
             | Self::RoleChanged { .. }
             | Self::MemberRemoved { .. }
             | Self::DeviceAdded(_)
             | Self::DeviceRevoked { .. }
             | Self::PolicyChanged(_) => None,
+        }
+    }
+
+    /// The conversation whose members may see it; `None` for what the whole team learns.
+    #[must_use]
+    pub const fn seen_in(&self) -> Option<ConversationId> {
+        match self {
+            Self::ConversationShredded { .. } => None,
+            other => other.conversation(),
         }
     }
 }

@@ -395,7 +395,7 @@ impl EntryBody {
             | Self::Sensitive { document, .. } => Some(document.conversation),
             Self::Imported(imported) => Some(imported.document.conversation),
             Self::Marked { conversation, .. } => Some(*conversation),
-            Self::Directory(event) => event.conversation(),
+            Self::Directory(event) => event.seen_in(),
         }
     }
 

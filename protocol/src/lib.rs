@@ -24,6 +24,7 @@ pub mod frame;
 pub mod genesis;
 pub mod id;
 pub mod import;
+pub mod keep;
 pub mod limits;
 pub mod link;
 pub mod refusal;

@@ -46,6 +46,8 @@ pub const ENTRIES_MAX: usize = 8 * 1024;
 pub const FETCH_SEGMENTS_MAX: u32 = 16;
 /// Most members assigned to one conversation.
 pub const ASSIGNED_MAX: usize = 64;
+/// Most shredded conversations that a Catalogue lists.
+pub const SHREDDED_LISTED_MAX: usize = 16 * 1024;
 /// Most conversations on one Catalogue page.
 pub const CATALOGUE_CONVERSATIONS_MAX: usize = 256;
 
@@ -73,6 +75,11 @@ pub const SEGMENT_LATE_EDIT_TEXT_BYTES_MAX: u32 = 1024 * 1024;
 pub const CARD_OPEN_OPS: u32 = 1_024;
 /// Late card facts are accepted up to this many operations.
 pub const CARD_LATE_OPS_MAX: u32 = 2_048;
+
+/// Shortest keep time, days: who was away for a weekend still finds what was said.
+pub const KEEP_DAYS_MIN: u32 = 7;
+/// Longest keep time that is not for ever, days: a hundred years.
+pub const KEEP_DAYS_MAX: u32 = 36_500;
 
 /// Oldest time a ULID may carry: 1990-01-01T00:00:00Z, milliseconds since 1970.
 pub const ULID_TIME_MS_MIN: u64 = 631_152_000_000;
@@ -132,6 +139,7 @@ const _: () = assert!(
 const _: () = assert!(FIELD_VALUE_BYTES_MAX < FACT_BYTES_MAX && REASON_BYTES_MAX < FACT_BYTES_MAX);
 const _: () = assert!(MEMBERS_MAX * (NAME_BYTES_MAX + 16) < FRAME_BYTES_MAX - 64 * 1024, "a team fits a frame");
 const _: () = assert!(DEVICES_LISTED_MAX * (NAME_BYTES_MAX + 48) < FRAME_BYTES_MAX / 2, "an answer fits a frame");
+const _: () = assert!(SHREDDED_LISTED_MAX * 17 < FRAME_BYTES_MAX / 2 - 64 * 1024, "their list fits the last page");
 const _: () = assert!(2 * FACT_BYTES_MAX < FRAME_BYTES_MAX, "one fact always fits a frame");
 const _: () = assert!(LOG_READ_BYTES_MAX + FACT_BYTES_MAX < FRAME_BYTES_MAX, "one log read fits a frame");
 const _: () = assert!(FRAME_BYTES_MAX <= SESSION_QUEUE_BYTES_MAX, "any one frame fits an empty session queue");

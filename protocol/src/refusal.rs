@@ -104,6 +104,9 @@ codes! {
     ReactionsFull = 56, "too many reactions to this message";
     /// The fact does not belong into this kind of document.
     WrongDocument = 57, "this fact does not belong into this kind of document";
+    /// A fact that was written, or an offered entry that was accepted, longer ago than its conversation's keep time; or an
+    /// offered entry of a document that expired.
+    Expired = 58, "older than the conversation's keep time";
 
     /// Another protocol version.
     VersionUnsupported = 70, "protocol version not supported";

@@ -16,10 +16,11 @@ use lockstep_protocol::codec;
 use lockstep_protocol::directory::{Conversation, Member};
 use lockstep_protocol::entry::HubKey;
 use lockstep_protocol::fact::Fact;
-use lockstep_protocol::frame::{Command, Outcome};
+use lockstep_protocol::frame::{Command, ListedDevice, Outcome};
 use lockstep_protocol::id::{ConversationId, ImportId, MemberId};
 use lockstep_protocol::limits;
 use lockstep_protocol::link::Link;
+use lockstep_protocol::refusal::RefusalCode;
 use lockstep_words::Category;
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -30,9 +31,9 @@ use tokio::task::JoinSet;
 pub(crate) use answer::snake_case;
 pub use answer::{
     Answer, ConversationInfo, DeviceInfo, Failure, HitInfo, ImportReport, MemberInfo, Pairing, PolicyInfo, ScanInfo,
-    Status, WordInfo,
+    ShredReport, Status, WordInfo,
 };
-pub use request::{Hex, PolicyChange, Request, RoleName};
+pub use request::{Hex, KeepText, PolicyChange, Request, RoleName};
 
 use crate::audit;
 use crate::driver::{Condition, HubHandle, Stopping};
@@ -216,7 +217,8 @@ impl Desk {
             Request::ConversationNew { customer, service, assigned } => {
                 let id = ConversationId(entropy::fresh());
                 let assigned = numbers(assigned);
-                let conversation = Conversation { id, customer, service: service.map(MemberId), assigned };
+                let service = service.map(MemberId);
+                let conversation = Conversation { id, customer, service, assigned, keep: None };
                 self.done(Command::ConversationOpen(conversation)).await?;
                 Ok(Answer::Conversation { id: id.to_string() })
             }
@@ -238,14 +240,19 @@ impl Desk {
                 self.done(Command::Unassign { conversation: conversation.0, member: MemberId(member) }).await
             }
             Request::Import { conversation, customer, assigned, import, facts } => {
-                let conversation =
-                    Conversation { id: conversation.0, customer, service: None, assigned: numbers(assigned) };
+                let (id, assigned) = (conversation.0, numbers(assigned));
+                let conversation = Conversation { id, customer, service: None, assigned, keep: None };
                 self.import(conversation, import.0, &facts).await
             }
             Request::ImportUndo { conversation, import } => {
                 let undone = self.hub.import_undone(conversation.0, import.0).await;
                 Self::outcome(undone).map(|_| Answer::Done)
             }
+            Request::ConversationKeep { conversation, keep } => {
+                let keep = keep.map(|keep| keep.0);
+                self.done(Command::ConversationKeep { conversation: conversation.0, keep }).await
+            }
+            Request::Shred { conversation } => self.shred(conversation.0).await,
             Request::KeyStatus => Ok(Answer::Keys(self.store.key_status())),
             Request::KeyRotate => {
                 let generation = self.keys(Keychain::rotate).await?;
@@ -374,8 +381,36 @@ impl Desk {
         Ok(Answer::Done)
     }
 
-    /// The devices with when they were last seen, which the hub knows better than its store.
+    /// Destroys a conversation, and says what was destroyed and what could not be reached.
+    async fn shred(&self, conversation: ConversationId) -> Result<Answer, Failure> {
+        let tally = self.read(move |store| store.reader().tally(conversation)).await?;
+        let outcome = self.hub.shred(conversation).await;
+        if let Ok(Outcome::Refused(refusal)) = &outcome
+            && refusal.known() == Some(RefusalCode::Busy)
+        {
+            let text = "everything is deleted, but the data keys could not be destroyed yet: the hub goes on trying, also \
+                        after a restart; its log says why";
+            return Err(Failure::new("keys_left", text));
+        }
+        Self::outcome(outcome)?;
+        let present = self.hub.present().await.map_err(|error| Failure::new("stopping", error.to_string()))?;
+        let devices = self.list_devices().await?;
+        let away = devices.iter().filter(|listed| !present.contains(&listed.device));
+        Ok(Answer::Shredded(ShredReport {
+            conversation: conversation.to_string(),
+            messages: tally.messages,
+            documents: tally.documents,
+            keys: tally.keys,
+            devices_away: away.map(DeviceInfo::new).collect(),
+        }))
+    }
+
     async fn devices(&self) -> Result<Answer, Failure> {
+        Ok(Answer::Devices { devices: self.list_devices().await?.iter().map(DeviceInfo::new).collect() })
+    }
+
+    /// The devices with when they were last seen, which the hub knows better than its store.
+    async fn list_devices(&self) -> Result<Vec<ListedDevice>, Failure> {
         let mut devices = Vec::new();
         let mut after = None;
         loop {
@@ -385,9 +420,9 @@ impl Desk {
             };
             after = page.last().map(|listed| listed.device);
             let is_last = page.len() < limits::DEVICES_LISTED_MAX;
-            devices.extend(page.iter().map(DeviceInfo::new));
+            devices.extend(page);
             if is_last {
-                return Ok(Answer::Devices { devices });
+                return Ok(devices);
             }
         }
     }

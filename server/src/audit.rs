@@ -3,7 +3,7 @@
 use lockstep_core::audit::{Act, Actor, AuditChain, AuditRow, Deed};
 use lockstep_protocol::directory::Role;
 use lockstep_protocol::entry::HubKey;
-use lockstep_protocol::id::MemberId;
+use lockstep_protocol::id::{DocumentKind, MemberId};
 use lockstep_protocol::refusal::RefusalCode;
 use serde::{Deserialize, Serialize};
 
@@ -116,11 +116,12 @@ impl AuditInfo {
             Act::DeviceRevoked { device } => self.object_device = Some(device.to_string()),
             Act::PolicyChanged(policy) => {
                 self.detail = Some(format!(
-                    "collision {}, agents see unassigned {}, services lock {}, devices a member {}",
+                    "collision {}, agents see unassigned {}, services lock {}, devices a member {}, keep {}",
                     format!("{:?}", policy.collision).to_lowercase(),
                     policy.agents_see_unassigned,
                     policy.services_lock,
                     policy.devices_max.filter(|max| *max > 0).map_or("unlimited".into(), |max| max.to_string()),
+                    policy.keep.unwrap_or_default(),
                 ));
             }
             Act::ConversationOpened { conversation } => self.conversation = Some(conversation.to_string()),
@@ -133,6 +134,15 @@ impl AuditInfo {
                 self.detail = Some(format!("segment {} of import {import}", document.number));
             }
             Act::EpochBegan => {}
+            Act::KeepChanged { conversation, keep } => {
+                self.conversation = Some(conversation.to_string());
+                self.detail = Some(keep.map_or_else(|| "as the policy says".to_owned(), |keep| keep.to_string()));
+            }
+            Act::Expired { document } => {
+                self.conversation = Some(document.conversation.to_string());
+                let kind = if document.kind == DocumentKind::Imported { "imported segment" } else { "segment" };
+                self.detail = Some(format!("{kind} {}", document.number));
+            }
             Act::Done(Deed::KeysRotated { generation }) => self.detail = Some(format!("generation {generation}")),
             Act::Done(Deed::WordsChanged { added, removed }) => {
                 self.detail = Some(format!("{added} added, {removed} removed"));

@@ -10,6 +10,7 @@ mod manage;
 mod migrate;
 mod output;
 mod serve;
+mod shred;
 mod verify;
 
 use std::ffi::OsString;
@@ -18,9 +19,10 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::admin::{PolicyChange, RoleName};
+use crate::admin::{KeepText, PolicyChange, RoleName};
 use crate::config::{Config, ConfigProblems};
 use exit::Exit;
+use lockstep_protocol::keep::KeepMalformed;
 
 /// A team's customer chats, the same on every device: a self-hosted hub, and devices of it.
 #[derive(Debug, Parser)]
@@ -92,6 +94,8 @@ enum Verb {
     /// The keys that everything on the disk is sealed under
     #[command(subcommand)]
     Key(KeyVerb),
+    /// Destroy a conversation for ever: everything in it, and the keys under which it was sealed
+    Shred(shred::Shred),
     /// Show it: three devices in lockstep on a real chat export
     Demo(demo::Demo),
     /// Chat exports from elsewhere
@@ -180,6 +184,14 @@ enum ConversationVerb {
         /// Staff number
         member: u32,
     },
+    /// Set how long a conversation's messages are kept
+    Keep {
+        /// Its id, as the list shows it
+        conversation: String,
+        /// `forever`, days from 7d, or `team` for as long as the policy says
+        #[arg(value_name = "forever|90d|team", value_parser = keep_or_team)]
+        keep: KeepOrTeam,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -248,6 +260,14 @@ impl Options {
     }
 }
 
+/// A keep time, or the team's.
+#[derive(Debug, Clone, Copy)]
+struct KeepOrTeam(Option<KeepText>);
+
+fn keep_or_team(text: &str) -> Result<KeepOrTeam, KeepMalformed> {
+    if text == "team" { Ok(KeepOrTeam(None)) } else { text.parse().map(|keep| KeepOrTeam(Some(keep))) }
+}
+
 fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("a setting is given as key=value")?;
     Ok((key.trim().into(), value.into()))
@@ -298,6 +318,7 @@ fn dispatch(cli: Cli) -> Result<(), exit::Failed> {
         Verb::Device(verb) => manage::run(&options, verb.into()),
         Verb::Conversation(verb) => manage::run(&options, verb.into()),
         Verb::Key(verb) => manage::run(&options, verb.into()),
+        Verb::Shred(shred) => shred::run(&options, &shred),
         Verb::Words(verb) => manage::run(&options, verb.into()),
         Verb::Policy(verb) => manage::run(&options, verb.into()),
         Verb::Verify => verify::run(&options),

@@ -1,6 +1,6 @@
 //! The hub's task: owns the core, tells it what happened, carries out what it wants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use lockstep_core::scan::ScanRow;
 use lockstep_core::sensitive::Words;
 use lockstep_protocol::fact::KeyId;
 use lockstep_protocol::frame::{Command, Outcome};
-use lockstep_protocol::id::{ConversationId, Epoch, ImportId, Lsn};
+use lockstep_protocol::id::{ConversationId, DeviceId, Epoch, ImportId, Lsn};
 use lockstep_protocol::refusal::Refusal;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{mpsc, oneshot};
@@ -55,6 +55,9 @@ enum Event {
     ImportBuilt(Box<ImportSegment>, oneshot::Sender<Outcome>),
     ImportUndone(ConversationId, ImportId, oneshot::Sender<Outcome>),
     WordsChanged(Bytes, Arc<dyn Words>, (u32, u32), oneshot::Sender<Outcome>),
+    Shred(ConversationId, oneshot::Sender<Outcome>),
+    /// Who is connected.
+    Present(oneshot::Sender<BTreeSet<DeviceId>>),
     Acted(Deed, oneshot::Sender<Outcome>),
     Look(oneshot::Sender<Condition>),
 }
@@ -163,6 +166,26 @@ impl HubHandle {
         let (answer, outcome) = oneshot::channel();
         self.inbox.send(Event::ImportUndone(conversation, import, answer)).map_err(|_| Stopping)?;
         outcome.await.map_err(|_| Stopping)
+    }
+
+    /// Destroys a conversation, and waits until its keys are gone.
+    ///
+    /// # Errors
+    /// If the hub has ended.
+    pub async fn shred(&self, conversation: ConversationId) -> Result<Outcome, Stopping> {
+        let (answer, outcome) = oneshot::channel();
+        self.inbox.send(Event::Shred(conversation, answer)).map_err(|_| Stopping)?;
+        outcome.await.map_err(|_| Stopping)
+    }
+
+    /// The devices that are connected.
+    ///
+    /// # Errors
+    /// If the hub has ended.
+    pub async fn present(&self) -> Result<BTreeSet<DeviceId>, Stopping> {
+        let (answer, present) = oneshot::channel();
+        self.inbox.send(Event::Present(answer)).map_err(|_| Stopping)?;
+        present.await.map_err(|_| Stopping)
     }
 
     /// Changes the team's list of sensitive words, by so many entries added and removed, and waits until it is durable.
@@ -377,6 +400,13 @@ impl Driver {
             Event::WordsChanged(list, words, (added, removed), answer) => {
                 Input::WordsChanged { request: self.asked(answer), list, words, added, removed }
             }
+            Event::Shred(conversation, answer) => Input::ShredAsked { request: self.asked(answer), conversation },
+            Event::Present(answer) => {
+                if answer.send(self.hub.devices_connected()).is_err() {
+                    tracing::debug!("whoever asked who is connected has gone");
+                }
+                return;
+            }
             Event::Acted(deed, answer) => Input::Acted { request: self.asked(answer), deed },
             Event::Look(answer) => {
                 let condition = Condition {
@@ -433,6 +463,7 @@ impl Driver {
                 Effect::Load(query) => self.workers.load(query),
                 Effect::Apply(apply) => self.workers.apply(apply),
                 Effect::Scan(scan) => self.workers.scan(scan),
+                Effect::Shred(conversation) => self.workers.shred(conversation),
                 Effect::Answer { request, outcome } => {
                     if let Some(answer) = self.answers.remove(&request) {
                         drop(answer.send(outcome));

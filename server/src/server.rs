@@ -118,6 +118,9 @@ impl Server {
         let names = names::reachable(&config.listen.names, config.listen.address);
         let certificate = Arc::new(Certificate::open(instance.folder(), &config.tls, &names, keychain)?);
         let metrics = Arc::new(Metrics::default());
+        for conversation in store.shred_again()? {
+            tracing::warn!(%conversation, "this store is older than its keys: a conversation that was shredded is deleted again");
+        }
         let stored = store.reader().stored()?;
         if stored.members.is_empty() {
             tracing::warn!("the team has no members yet: lockstep member add NAME --role owner");
@@ -144,6 +147,7 @@ impl Server {
             outside: store.outside()?,
             words: Arc::new(words.matcher().map_err(ServerError::Words)?),
             scan: stored.scan,
+            shredded: stored.shredded,
             entropy: entropy::fresh(),
             config: config.hub,
             planted: Planted::default(),

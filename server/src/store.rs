@@ -3,6 +3,7 @@
 //! Key layouts are in [`keys`], values in [`record`], in `index` and beside the core's rows, and every value passes
 //! through [`seal`], where it is sealed. A row that cannot be read is an error that names its family and key; it is never served.
 
+mod age;
 pub mod audit;
 mod columns;
 mod data_keys;
@@ -16,6 +17,7 @@ mod replaced;
 mod reseal;
 mod rows;
 pub mod seal;
+mod shred;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -43,6 +45,7 @@ use record::{Floor, Head, LogRecord};
 use replaced::Replaced;
 use rows::Rows;
 use seal::{Owner, Place, Salts};
+pub use shred::Tally;
 pub use verify::Verdict;
 
 use crate::keychain::{KeyError, KeyStatus, Keychain, SealConfig};
@@ -357,6 +360,11 @@ impl Store {
                     Write::Epoch { epoch, after } => epochs.push((*epoch, *after)),
                     Write::Floor(lsn) => floor = floor.max(Some(*lsn)),
                     Write::DocumentGone(id) => self.delete_document(&mut rows, *id)?,
+                    Write::DocumentExpired(id, remains) => {
+                        let floor = floor.max(Some(Lsn(self.floor.load(Ordering::Relaxed)))).unwrap_or_default();
+                        self.delete_expired(&mut rows, *id, remains, floor)?;
+                    }
+                    Write::ConversationGone(id) => self.delete_conversation(&mut rows.batch, *id),
                     Write::Reseal(lsn) => self.seal_strictly(&mut rows, *lsn, batches)?,
                     other => rows.put_row(other)?,
                 }
@@ -395,9 +403,9 @@ impl Store {
             let of = (owner(entry.conversation), Class::Vault);
             return rows.put(Family::Log, &key, of, |bytes| LogRecord::encode(entry, bytes));
         }
-        let Some(record) = self.reader().log_record(lsn)? else { return Ok(()) };
-        let of = (owner(record.conversation), Class::Vault);
-        rows.put(Family::Log, &key, of, |bytes| LogRecord::encode(&record.entry_at(lsn), bytes))
+        let Some(entry) = self.reader().log_record(lsn)?.and_then(|record| record.entry_at(lsn)) else { return Ok(()) };
+        let of = (owner(entry.conversation), Class::Vault);
+        rows.put(Family::Log, &key, of, |bytes| LogRecord::encode(&entry, bytes))
     }
 
     /// Packs a snapshot before it is committed: compressing takes milliseconds, which the commit thread, and every
@@ -445,7 +453,8 @@ impl Store {
         let written = group.iter().flat_map(|part| &part.entries).find(|entry| entry.lsn == lsn);
         let chain = match (written, reader.log_record(lsn)?) {
             (Some(entry), _) => entry.chain,
-            (None, Some(record)) => record.chain,
+            // Where it is not known no cursor stands either: whoever comes from there is sent the catalogue.
+            (None, Some(record)) => record.chain.unwrap_or_default(),
             (None, None) => reader.head()?.chain,
         };
         rows.put_meta(Meta::Floor.key(), &Floor { lsn, chain }.encode())?;

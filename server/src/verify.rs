@@ -16,6 +16,8 @@ pub struct VerifyReport {
     pub entries: u64,
     /// Rows whose place in the audit log's chain is proven.
     pub audit_rows: u64,
+    /// Entries whose body was erased, because of its age or with its conversation: their places are not proven.
+    pub erased: u64,
     /// Rows whose data key was destroyed: nobody can read them, and nobody should.
     pub shredded: u64,
     /// Damaged or missing rows.
@@ -45,6 +47,7 @@ pub fn verify(store: &Store, key: &HubKey, progress: &mut dyn FnMut(u64)) -> Res
     let mut report = VerifyReport {
         rows: found.rows,
         entries: found.entries,
+        erased: found.erased,
         shredded: found.shredded,
         damaged: found.damaged,
         damage: found.damage.iter().filter_map(DamageInfo::of).collect(),

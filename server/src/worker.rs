@@ -12,7 +12,7 @@ use lockstep_core::row::SnapshotRow;
 use lockstep_core::scan::hits;
 use lockstep_protocol::document::{ChainFact, DocumentError, compact};
 use lockstep_protocol::entry::{Entry, EntryBody};
-use lockstep_protocol::id::Lsn;
+use lockstep_protocol::id::{ConversationId, Lsn};
 use lockstep_protocol::snapshot::{Table, TableEvent, TableFact};
 
 use crate::driver::Inbox;
@@ -26,8 +26,10 @@ const COMPACTION_NICENESS: i32 = 19;
 /// What the thread for long work does.
 #[derive(Debug)]
 enum Job {
+    Load(Query),
     Apply(Apply),
     Scan(Scan),
+    Shred(ConversationId),
 }
 
 /// The threads, and the ways to them.
@@ -67,7 +69,11 @@ impl Workers {
 
     /// Queues a question; it comes back as `Loaded`.
     pub(crate) fn load(&self, query: Query) {
-        send(self.queries.as_ref(), query);
+        match query {
+            // Nobody waits for these, and they take milliseconds: a push behind them would.
+            Query::Ages { .. } | Query::Remains(_) => send(self.jobs.as_ref(), Job::Load(query)),
+            query => send(self.queries.as_ref(), query),
+        }
     }
 
     /// Queues a compaction; it comes back as `Applied`.
@@ -78,6 +84,11 @@ impl Workers {
     /// Queues a document to be looked at for words; it comes back as `Scanned`.
     pub(crate) fn scan(&self, scan: Scan) {
         send(self.jobs.as_ref(), Job::Scan(scan));
+    }
+
+    /// Queues a conversation whose keys are to be destroyed; it comes back as `Shredded`.
+    pub(crate) fn shred(&self, conversation: ConversationId) {
+        send(self.jobs.as_ref(), Job::Shred(conversation));
     }
 
     /// Ends the threads after what is queued.
@@ -102,23 +113,38 @@ fn read_all(store: &Store, waiting: &Mutex<Receiver<Query>>, inbox: &Inbox) {
     loop {
         let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(query) = next else { return };
-        let outcome = store.reader().answer(&query).map_err(|error| {
-            tracing::error!(%error, "rows could not be read");
-            LoadFailure
-        });
-        inbox.tell(Input::Loaded { query, outcome });
+        load(store, query, inbox);
     }
+}
+
+fn load(store: &Store, query: Query, inbox: &Inbox) {
+    let outcome = store.reader().answer(&query).map_err(|error| {
+        tracing::error!(%error, "rows could not be read");
+        LoadFailure
+    });
+    inbox.tell(Input::Loaded { query, outcome });
 }
 
 fn work_all(store: &Store, waiting: &Receiver<Job>, inbox: &Inbox) {
     while let Ok(job) = waiting.recv() {
         match job {
+            Job::Load(query) => load(store, query, inbox),
             Job::Apply(apply) => {
                 let outcome = compact_document(store, &apply);
                 if let Ok(snapshot) = &outcome {
                     store.pack_ahead(apply.document, snapshot, apply.class);
                 }
                 inbox.tell(Input::Applied { document: apply.document, outcome });
+            }
+            Job::Shred(conversation) => {
+                let done = store.shred(conversation);
+                match &done {
+                    Ok(keys) => tracing::info!(%conversation, keys, "a conversation's data keys are destroyed"),
+                    Err(error) => {
+                        tracing::error!(%error, %conversation, "a conversation could not be shredded yet; it is tried again");
+                    }
+                }
+                inbox.tell(Input::Shredded { conversation, done: done.is_ok() });
             }
             Job::Scan(Scan { document, words }) => {
                 let facts = store.reader().facts(document).map_err(|error| {

@@ -68,7 +68,7 @@ fn rows(vocabulary: &[&str], seed: u64, count: usize) -> Vec<Vec<u8>> {
         id[8..].copy_from_slice(&random(&mut state).to_le_bytes());
         let id = ConversationId(id);
         let assigned = vec![MemberId(2), MemberId(3)];
-        let opened = Conversation { id, customer: "-".into(), service: None, assigned };
+        let opened = Conversation { id, customer: "-".into(), service: None, assigned, keep: None };
         assert!(matches!(hub.administer(Command::ConversationOpen(opened)), Outcome::Done(_)));
         let document = DocumentId::segment(id, 0);
         let mut chains = [&devices[0], &devices[1]].map(|device| device.chain(document, random(&mut state) as u8));

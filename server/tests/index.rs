@@ -151,6 +151,7 @@ impl Team {
     fn new() -> Self {
         let mut hub = LocalHub::new(HubConfig {
             retention_ms: u64::MAX,
+            keep_look_ms: 1_000,
             session_queue_bytes_max: 1 << 20,
             log_read_bytes_max: 1 << 16,
             conversations_bytes_max: 1 << 20,
@@ -168,7 +169,8 @@ impl Team {
             hub.add_member(member, role);
         }
         let assigned = vec![MemberId(2), MemberId(3)];
-        let conversation = Conversation { id: TALK, customer: "Casa".into(), service: Some(MemberId(5)), assigned };
+        let conversation =
+            Conversation { id: TALK, customer: "Casa".into(), service: Some(MemberId(5)), assigned, keep: None };
         assert!(matches!(hub.administer(Command::ConversationOpen(conversation)), Outcome::Done(_)));
         let devices = [2, 3, 5].map(|member: u8| hub.enrol(member.into(), member)).into();
         Self { hub, devices, chains: BTreeMap::new(), drawn: 0 }

@@ -1,9 +1,12 @@
 //! The store at rest: nothing of a message is on the disk, nothing that somebody changes there passes unseen, and nothing
 //! is read without its keys.
 
+mod support {
+    pub(crate) mod disk;
+}
+
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use lockstep_core::effect::Batch;
@@ -20,6 +23,7 @@ use lockstep_server::store::seal::{self, Place};
 use lockstep_server::store::{Store, StoreConfig, StoreError};
 use lockstep_sim::local::{LocalChain, LocalHub};
 use lockstep_sim::worker::Worker;
+use support::disk::{copy_folder, traces};
 
 const ONE: ConversationId = ConversationId([0xc1; 16]);
 const OTHER: ConversationId = ConversationId([0xc2; 16]);
@@ -60,7 +64,7 @@ fn batches() -> Vec<Batch> {
     let mut drawn = 0;
     for id in [ONE, OTHER] {
         let assigned = vec![MemberId(2)];
-        let conversation = Conversation { id, customer: CUSTOMER.into(), service: None, assigned };
+        let conversation = Conversation { id, customer: CUSTOMER.into(), service: None, assigned, keep: None };
         let opened = hub.administer(lockstep_protocol::frame::Command::ConversationOpen(conversation));
         assert!(matches!(opened, Outcome::Done(_)), "{opened:?}");
         let mut chains: BTreeMap<DocumentId, LocalChain> = BTreeMap::new();
@@ -348,7 +352,7 @@ fn a_store_from_before_sealing_is_sealed_in_the_background() {
     store.settle().unwrap();
     drop(store);
     // This also shows that what the search finds is there to be found.
-    assert!(!traces(&folder.path().join("hub")).is_empty());
+    assert!(!traces(&folder.path().join("hub"), &texts()).is_empty());
     let store = open(folder.path());
     assert!(store.has_bare_rows());
     let before = format!("{:?}", store.reader().conversation(ONE).unwrap());
@@ -358,10 +362,14 @@ fn a_store_from_before_sealing_is_sealed_in_the_background() {
     assert_eq!(format!("{:?}", store.reader().conversation(ONE).unwrap()), before);
     store.check().unwrap();
     drop(store);
-    assert_eq!(traces(&folder.path().join("hub")), [] as [String; 0]);
+    assert_eq!(traces(&folder.path().join("hub"), &texts()), [] as [String; 0]);
     let store = open(folder.path());
     assert!(!store.has_bare_rows());
     store.check().unwrap();
+}
+
+fn texts() -> Vec<&'static str> {
+    BODIES.iter().copied().chain([CUSTOMER, "Member 2", "device 2"]).collect()
 }
 
 #[test]
@@ -372,87 +380,13 @@ fn nothing_of_a_message_or_a_name_is_on_the_disk() {
     // As a crash leaves it: all of it in the log of the engine.
     let copy = tempfile::tempdir().unwrap();
     copy_folder(&folder.path().join("hub"), copy.path());
-    assert_eq!(traces(copy.path()), [] as [String; 0]);
+    assert_eq!(traces(copy.path(), &texts()), [] as [String; 0]);
     store.settle().unwrap();
-    assert_eq!(traces(&folder.path().join("hub")), [] as [String; 0]);
+    assert_eq!(traces(&folder.path().join("hub"), &texts()), [] as [String; 0]);
     store.keychain().rotate().unwrap();
     drop(store);
     drop(open(folder.path()));
-    assert_eq!(traces(&folder.path().join("hub")), [] as [String; 0]);
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    for path in files(from) {
-        let target = to.join(path.strip_prefix(from).unwrap());
-        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
-        std::fs::copy(path, target).unwrap();
-    }
-}
-
-/// Where anything of the bodies or names stands: in a file as it is, as UTF-16, or in what a part of it decompresses to.
-fn traces(folder: &Path) -> Vec<String> {
-    let words = BODIES.iter().chain([&CUSTOMER, &"Member 2", &"device 2"]).flat_map(|text| {
-        let utf16 = || text.encode_utf16();
-        let (little, big) =
-            (utf16().flat_map(u16::to_le_bytes).collect(), utf16().flat_map(u16::to_be_bytes).collect());
-        [text.as_bytes().to_vec(), little, big]
-    });
-    let words: Vec<Vec<u8>> = words.collect();
-    let mut found = Vec::new();
-    for path in files(folder) {
-        let bytes = std::fs::read(&path).unwrap();
-        let mut parts = vec![bytes.clone()];
-        for at in 0..bytes.len().saturating_sub(8) {
-            if bytes[at..].starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-                let mut part = Vec::new();
-                // What follows a frame is no part of it: what was read until then counts.
-                if let Ok(decoder) = zstd::stream::read::Decoder::new(&bytes[at..]) {
-                    drop(decoder.take(1 << 26).read_to_end(&mut part));
-                }
-                parts.push(part);
-            }
-        }
-        let is_found = |part: &Vec<u8>| words.iter().any(|word| part.windows(word.len()).any(|window| window == word));
-        if parts.iter().any(is_found) {
-            found.push(path.display().to_string());
-        }
-    }
-    let store = folder.join("store");
-    if store.join("CURRENT").exists() {
-        let copy = tempfile::tempdir().unwrap();
-        copy_folder(&store, copy.path());
-        let options = rocksdb::Options::default();
-        let families = rocksdb::DB::list_cf(&options, copy.path()).unwrap();
-        let database = rocksdb::DB::open_cf(&options, copy.path(), &families).unwrap();
-        for name in families {
-            for row in database.iterator_cf(database.cf_handle(&name).unwrap(), rocksdb::IteratorMode::Start) {
-                let (key, value) = row.unwrap();
-                let unpacked = match &value[..] {
-                    [1, 1, packed @ ..] => zstd::stream::decode_all(packed).unwrap_or_default(),
-                    _ => Vec::new(),
-                };
-                let has =
-                    |part: &[u8]| words.iter().any(|word| part.windows(word.len()).any(|window| window == &word[..]));
-                if has(&key) || has(&value) || has(&unpacked) {
-                    found.push(format!("{name}, key {}", hex::encode(&key)));
-                }
-            }
-        }
-    }
-    found
+    assert_eq!(traces(&folder.path().join("hub"), &texts()), [] as [String; 0]);
 }
 
 #[test]

@@ -54,6 +54,8 @@ pub(crate) struct FetchState {
     before: Option<u32>,
     /// Documents that came.
     came: BTreeSet<DocumentId>,
+    /// Documents that went while it was under way, and with which entry.
+    gone: BTreeMap<DocumentId, Lsn>,
     assembling: Option<WholeSnapshot>,
     /// Documents whose bytes a worker reads.
     reading: BTreeMap<JobId, WholeSnapshot>,
@@ -173,6 +175,7 @@ impl Device {
             grant,
             before,
             came: BTreeSet::new(),
+            gone: BTreeMap::new(),
             assembling: None,
             reading: BTreeMap::new(),
             fetched: None,
@@ -231,6 +234,14 @@ impl Device {
                 fetch.reading.insert(job, whole);
             }
             self.out.push(Effect::Apply(Apply::Parse { job, document, bytes }));
+        }
+    }
+
+    /// A document went: what is on its way of it was read before.
+    pub(crate) fn fetched_before(&mut self, document: DocumentId, lsn: Lsn) {
+        let conversation = document.conversation;
+        for fetch in self.fetches.values_mut().filter(|fetch| fetch.conversation == conversation) {
+            fetch.gone.insert(document, lsn);
         }
     }
 
@@ -307,6 +318,10 @@ impl Device {
             return;
         }
         let upto = snapshot.upto;
+        if self.fetches[&tag].gone.get(&document).is_some_and(|gone| upto < *gone) {
+            // Read before it went.
+            return;
+        }
         match unpack(snapshot).filter(|replica| self.is_as_listed(replica)) {
             Some(replica) => {
                 self.unreadable.remove(&document);

@@ -19,10 +19,14 @@ impl Device {
         conversations: Vec<CatalogueConversation>,
         team: Option<Team>,
         end: Cursor,
+        shredded: Vec<ConversationId>,
     ) {
         if end.epoch != self.epoch() {
             self.session.broken = true;
             return;
+        }
+        for conversation in shredded {
+            self.shredded(conversation);
         }
         let changed = self.meta.cursor.is_some_and(|cursor| cursor.epoch != end.epoch);
         let listed: BTreeSet<ConversationId> = conversations.iter().map(|row| row.conversation.id).collect();

@@ -152,7 +152,7 @@ impl Device {
     pub(crate) fn conversation_row(&mut self, id: ConversationId) -> &mut ConversationRow {
         self.pending.conversations.insert(id);
         self.conversations.entry(id).or_insert_with(|| ConversationRow {
-            conversation: Conversation { id, customer: String::new(), service: None, assigned: Vec::new() },
+            conversation: Conversation { id, customer: String::new(), service: None, assigned: Vec::new(), keep: None },
             open_segment: 0,
             open_card: 0,
             newest: Lsn::ZERO,
@@ -221,7 +221,13 @@ impl Device {
     }
 
     fn take_directory(&mut self, event: DirectoryEvent, lsn: Lsn) {
+        if let DirectoryEvent::ConversationShredded { conversation } = event {
+            return self.shredded(conversation);
+        }
         if let Some(conversation) = event.conversation() {
+            if let DirectoryEvent::Expired { document, .. } = event {
+                self.expired(document, lsn);
+            }
             if let DirectoryEvent::ImportUndone { document, .. } = event
                 && !self.planted.is(ClientBug::UndoneKept)
             {
@@ -246,6 +252,7 @@ impl Device {
                         }
                     }
                     DirectoryEvent::Unassigned { member, .. } => assigned.retain(|other| *other != member),
+                    DirectoryEvent::KeepChanged { keep, .. } => row.conversation.keep = keep,
                     _ => {}
                 }
                 self.pending.conversations.insert(conversation);
@@ -300,6 +307,39 @@ impl Device {
         self.drop_offers(conversation);
         self.write(Write::Forget(conversation));
         self.close_view(conversation);
+    }
+
+    /// A conversation was destroyed: whatever is held of it goes, offers too.
+    pub(crate) fn shredded(&mut self, conversation: ConversationId) {
+        let known = self.conversations.contains_key(&conversation);
+        if self.bug(ClientBug::ShredIgnored) || !(known || self.offers.holds(conversation)) {
+            return;
+        }
+        self.forget(conversation, RefusalCode::ConversationUnknown);
+        self.notice(Notice::ConversationGone(conversation));
+    }
+
+    /// Everything in a document was older than the keep time. What was written into it here and is not sent moves to the
+    /// open one.
+    fn expired(&mut self, document: DocumentId, lsn: Lsn) {
+        if self.bug(ClientBug::ExpiredKept) {
+            return;
+        }
+        self.fetched_before(document, lsn);
+        if document.kind == DocumentKind::Imported {
+            return self.import_gone(document);
+        }
+        // Only what is closed expires, and this device may not know yet of any that is open.
+        self.opened(DocumentId { number: document.number.saturating_add(1), ..document });
+        self.move_pending(document);
+        self.unreadable.remove(&document);
+        self.replicas.remove(&document);
+        if self.documents.remove(&document).is_some() {
+            self.pending.documents.remove(&document);
+            self.write(Write::DocumentGone(document));
+        }
+        self.touch_all(document);
+        self.drop_live(document);
     }
 
     /// Moves everything unsent of a conversation to "not sent".

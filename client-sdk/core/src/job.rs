@@ -31,7 +31,12 @@ pub(crate) enum Job {
     /// An Ack came.
     Ack { tag: Tag, results: Vec<Outcome>, witness: Cursor },
     /// The last page of the catalogue came.
-    Catalogue { conversations: Vec<CatalogueConversation>, team: Option<Team>, end: Cursor },
+    Catalogue {
+        conversations: Vec<CatalogueConversation>,
+        team: Option<Team>,
+        end: Cursor,
+        shredded: Vec<ConversationId>,
+    },
     /// A document came, and its bytes are read.
     Replace { tag: Tag, snapshot: Box<WholeSnapshot> },
     /// All documents of a Fetch came and are replaced.
@@ -113,7 +118,9 @@ impl Device {
                 Job::Act(request, act) => self.act(request, act),
                 Job::Entries(range) => self.take_range(range),
                 Job::Ack { tag, results, witness } => self.take_ack(tag, results, witness),
-                Job::Catalogue { conversations, team, end } => self.take_catalogue(conversations, team, end),
+                Job::Catalogue { conversations, team, end, shredded } => {
+                    self.take_catalogue(conversations, team, end, shredded);
+                }
                 Job::Replace { tag, snapshot } => self.take_snapshot(tag, *snapshot),
                 Job::Fetched { tag, before } => self.take_fetched(tag, before),
                 Job::Show(_) => {}

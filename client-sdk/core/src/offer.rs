@@ -42,6 +42,11 @@ impl Offers {
         }
     }
 
+    /// Whether anything is kept for the hub of a conversation.
+    pub(crate) fn holds(&self, conversation: ConversationId) -> bool {
+        self.conversations.contains_key(&conversation)
+    }
+
     /// Whether an offer for the conversation is to be made.
     fn ready(&self, conversation: ConversationId) -> bool {
         self.conversations.get(&conversation).is_some_and(|keys| keys.iter().any(|key| self.is_open(key)))

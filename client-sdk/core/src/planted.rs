@@ -39,6 +39,10 @@ pub enum ClientBug {
     EntriesOverHole,
     /// An import that was taken back is kept.
     UndoneKept,
+    /// A document that expired is kept.
+    ExpiredKept,
+    /// A shredded conversation is kept.
+    ShredIgnored,
     /// A document that comes into memory does not reach the views that it belongs to.
     ArrivalNotShown,
     /// A device says that it has caught up before the log has come.
@@ -65,6 +69,8 @@ impl ClientBug {
         Self::OldGrantBelieved,
         Self::EntriesOverHole,
         Self::UndoneKept,
+        Self::ExpiredKept,
+        Self::ShredIgnored,
         Self::ArrivalNotShown,
         Self::CaughtUpAtOnce,
     ];

@@ -89,6 +89,14 @@ impl Device {
         self.rewrite(document, |_| document, &BTreeMap::new());
     }
 
+    /// A document is gone: what waits for it is written again into the open one.
+    pub(crate) fn move_pending(&mut self, document: DocumentId) {
+        let open = self.open_document(document.conversation, document.kind);
+        if open != document && self.outbox.of(document).next().is_some() {
+            self.rewrite(document, |_| open, &BTreeMap::new());
+        }
+    }
+
     /// Abandons the document's chain; its pending facts are written again, each into the document that `place` says,
     /// with message ids replaced by `renamed`.
     fn rewrite(

@@ -5,7 +5,9 @@ use lockstep_protocol::auth::Transcript;
 use lockstep_protocol::codec::{self, DecodeError};
 use lockstep_protocol::cursor::Cursor;
 use lockstep_protocol::entry::Entry;
-use lockstep_protocol::frame::{CatalogueConversation, DeviceFrame, Enrol, Entries, Hello, HubFrame, Team, Welcome};
+use lockstep_protocol::frame::{
+    Catalogue, CatalogueConversation, DeviceFrame, Enrol, Entries, Hello, HubFrame, Team, Welcome,
+};
 use lockstep_protocol::id::{HubId, InviteCode, Lsn, Nonce};
 use lockstep_protocol::limits::{HANDSHAKE_MS_MAX, PROTOCOL_VERSION};
 use lockstep_protocol::refusal::{Refusal, RefusalClass, RefusalCode};
@@ -254,7 +256,7 @@ impl Device {
         match frame {
             HubFrame::Catalogue(page) => match page.tag {
                 Some(tag) => self.take_page(tag, page.conversations),
-                None => self.take_catalogue_page(page.page, page.conversations, page.team, page.end),
+                None => self.take_catalogue_page(page),
             },
             HubFrame::Entries(entries) => self.queue_entries(entries),
             HubFrame::Snapshot(snapshot) => self.take_part(snapshot),
@@ -341,13 +343,7 @@ impl Device {
         self.notice(Notice::Online { member, role });
     }
 
-    fn take_catalogue_page(
-        &mut self,
-        page: u32,
-        conversations: Vec<CatalogueConversation>,
-        team: Option<Team>,
-        end: Option<Cursor>,
-    ) {
+    fn take_catalogue_page(&mut self, Catalogue { page, conversations, team, end, shredded, tag: _ }: Catalogue) {
         // Page 0 starts the catalogue over, at any time: a change of role or policy needs one in mid-session.
         if page == 0 {
             self.session.pages = Some(Pages::default());
@@ -365,7 +361,8 @@ impl Device {
         pages.team = pages.team.take().or(team);
         if let Some(end) = end {
             let Pages { conversations, team, .. } = core::mem::take(pages);
-            self.queue(Job::Catalogue { conversations, team, end });
+            let shredded = shredded.unwrap_or_default();
+            self.queue(Job::Catalogue { conversations, team, end, shredded });
         }
     }
 

@@ -7,6 +7,7 @@ use lockstep_protocol::entry::{Delivery, Resolution};
 use lockstep_protocol::fact::Direction;
 use lockstep_protocol::frame::{Command, ListedDevice, Outcome};
 use lockstep_protocol::id::{ConversationId, DeviceId, MemberId, MessageId};
+use lockstep_protocol::keep::Keep;
 use lockstep_protocol::limits;
 use lockstep_protocol::link::Link;
 
@@ -222,7 +223,7 @@ impl Device {
     ) -> Result<ConversationId, Error> {
         let mut id = ConversationId::default();
         id.0.copy_from_slice(&random()?[..16]);
-        let conversation = Conversation { id, customer: customer.to_owned(), service, assigned };
+        let conversation = Conversation { id, customer: customer.to_owned(), service, assigned, keep: None };
         self.command(Command::ConversationOpen(conversation)).await?;
         Ok(id)
     }
@@ -241,6 +242,14 @@ impl Device {
     /// See above.
     pub async fn unassign(&self, conversation: ConversationId, member: MemberId) -> Result<(), Error> {
         self.command(Command::Unassign { conversation, member }).await.map(drop)
+    }
+
+    /// Sets how long a conversation's messages are kept; none for as long as the policy says.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn keep(&self, conversation: ConversationId, keep: Option<Keep>) -> Result<(), Error> {
+        self.command(Command::ConversationKeep { conversation, keep }).await.map(drop)
     }
 
     /// Adds a member to the team.

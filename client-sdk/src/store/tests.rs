@@ -19,6 +19,7 @@ use lockstep_protocol::id::{
     ActorId, ChangeHash, ConversationId, DeviceId, DocumentId, Epoch, FactId, HashPrefix, HubId, Lsn, MediaHash,
     MemberId, MessageId, Nonce, PinnedKeyHash,
 };
+use lockstep_protocol::keep::Keep;
 use lockstep_protocol::snapshot::DocumentDigest;
 use redb::{Database, ReadableDatabase, ReadableTable};
 use tempfile::TempDir;
@@ -187,6 +188,7 @@ impl Draw {
                     customer: self.text(),
                     service: self.maybe(|_| MemberId(4)),
                     assigned: (0..self.below(3)).map(|number| MemberId(number as u32)).collect(),
+                    keep: self.maybe(|_| Keep::FOREVER),
                 },
                 open_segment: self.below(9) as u32,
                 open_card: self.below(2) as u32,

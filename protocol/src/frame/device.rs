@@ -12,6 +12,7 @@ use crate::id::{
     ActorId, ConversationId, DeviceId, DocumentId, Epoch, HashPrefix, InviteCode, MemberId, MessageId, Nonce,
     PublicKey, Signature,
 };
+use crate::keep::Keep;
 use crate::limits;
 
 /// Device → hub.
@@ -297,5 +298,15 @@ pub enum Command {
         /// Only devices after this one; none to begin.
         #[n(0)]
         after: Option<DeviceId>,
+    },
+    /// Sets a conversation's keep time. Owners and managers.
+    #[n(11)]
+    ConversationKeep {
+        /// Which conversation.
+        #[n(0)]
+        conversation: ConversationId,
+        /// How long its messages are kept; none for as long as the policy says.
+        #[n(1)]
+        keep: Option<Keep>,
     },
 }

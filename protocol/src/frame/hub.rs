@@ -148,6 +148,10 @@ pub struct Catalogue {
     /// Last page of the whole catalogue: the cursor from which entries follow.
     #[n(4)]
     pub end: Option<Cursor>,
+    /// Last page of the whole catalogue: the conversations that were ever shredded, the newest
+    /// `SHREDDED_LISTED_MAX` of them, in ascending order; none without any. Whoever holds anything of one, offers too, deletes it.
+    #[n(5)]
+    pub shredded: Option<Vec<ConversationId>>,
 }
 
 /// The part of the directory that everyone sees.

@@ -13,7 +13,8 @@ use lockstep_protocol::frame::{
     Grant, Hello, HubFrame, ListedDevice, Marker, OfferedEntry, Outcome, Push, PushedFact, Resolve, Snapshot,
     TailEntry, Team, Welcome,
 };
-use lockstep_protocol::limits;
+use lockstep_protocol::keep::Keep;
+use lockstep_protocol::limits::{self, KEEP_DAYS_MAX, KEEP_DAYS_MIN};
 use lockstep_protocol::refusal::Refusal;
 use lockstep_protocol::snapshot::{DocumentDigest, Table, TableEvent, TableFact};
 
@@ -72,8 +73,8 @@ any_struct! {
     Cursor { epoch, lsn, tag }
     Member { id, name, role }
     Device { key, member, name }
-    Policy { collision, agents_see_unassigned, services_lock, devices_max }
-    Conversation { id, customer, service, assigned }
+    Policy { collision, agents_see_unassigned, services_lock, devices_max, keep }
+    Conversation { id, customer, service, assigned, keep }
     Collision { cause, winner, by }
     Stamp { lsn, at_ms, member, verdict, mac }
     Opening { device, nonce }
@@ -89,7 +90,7 @@ any_struct! {
     Resolve { tag, conversation, message, resolution, seen }
     OfferedEntry { epoch, stamp, body }
     Welcome { session, epoch, now_ms, member, role, policy, catalogue, head }
-    Catalogue { tag, page, conversations, team, end }
+    Catalogue { tag, page, conversations, team, end, shredded }
     Team { members, policy, role }
     CatalogueConversation { conversation, open_segment, open_card, newest, markers, documents }
     Marker { member, message, read }
@@ -108,6 +109,10 @@ any_struct! {
 any_enum! {
     Direction { |_| Self::In, |_| Self::Out, |_| Self::Note }
     Role { |_| Self::Owner, |_| Self::Manager, |_| Self::Agent, |_| Self::Auditor, |_| Self::Service, |_| Self::Former }
+    Keep {
+        |_| Self::FOREVER,
+        |s| Self::days(KEEP_DAYS_MIN + s.any::<u32>() % (KEEP_DAYS_MAX - KEEP_DAYS_MIN + 1)).unwrap_or_default(),
+    }
     CollisionPolicy { |_| Self::Hold, |_| Self::Flag }
     CollisionCause { |_| Self::Lease, |_| Self::Window, |_| Self::Stale }
     Resolution { |_| Self::Send, |_| Self::Discard }
@@ -135,6 +140,9 @@ any_enum! {
         |s| Self::Assigned { conversation: s.any(), member: s.any() },
         |s| Self::Unassigned { conversation: s.any(), member: s.any() },
         |s| Self::ImportUndone { document: s.any(), import: s.any() },
+        |s| Self::KeepChanged { conversation: s.any(), keep: s.any() },
+        |s| Self::Expired { document: s.any(), newest_ms: s.any() },
+        |s| Self::ConversationShredded { conversation: s.any() },
     }
     EntryBody {
         |s| Self::Fact(s.any()),
@@ -158,6 +166,7 @@ any_enum! {
         |s| Self::Unassign { conversation: s.any(), member: s.any() },
         |s| Self::Deliver { conversation: s.any(), message: s.any(), delivery: s.any() },
         |s| Self::DeviceList { after: s.any() },
+        |s| Self::ConversationKeep { conversation: s.any(), keep: s.any() },
     }
     Outcome {
         |s| Self::Placed { hash: s.any(), stamp: s.any() },

@@ -14,6 +14,7 @@ use lockstep_protocol::id::{
     ActorId, ConversationId, DeviceId, DocumentId, DocumentKind, Epoch, FactId, HashPrefix, HubId, ImportId,
     InviteCode, Lsn, MediaHash, MemberId, MessageId, Nonce, PinnedKeyHash, PublicKey,
 };
+use lockstep_protocol::keep::Keep;
 use lockstep_protocol::snapshot::DocumentDigest;
 
 pub(crate) use frames::{device_frames, hub_frames};
@@ -195,6 +196,7 @@ fn conversation(service: Option<MemberId>, assigned: &[u32]) -> Conversation {
         customer: "Müller & Söhne".into(),
         service,
         assigned: assigned.iter().map(|&id| MemberId(id)).collect(),
+        keep: None,
     }
 }
 
@@ -337,6 +339,7 @@ pub(crate) fn entries() -> Vec<(&'static str, Entry)> {
                 agents_see_unassigned: true,
                 services_lock: true,
                 devices_max: None,
+                keep: None,
             })),
         ),
         ("conversation-opened", event(DirectoryEvent::ConversationOpened(conversation(Some(MemberId(90)), &[12, 13])))),
@@ -349,5 +352,17 @@ pub(crate) fn entries() -> Vec<(&'static str, Entry)> {
             accepted(32, EntryBody::Imported(Imported { messages: 0, first: None, last: None, ..imported() })),
         ),
         ("policy-devices", event(DirectoryEvent::PolicyChanged(Policy { devices_max: Some(5), ..Policy::default() }))),
+        ("policy-keep", event(DirectoryEvent::PolicyChanged(Policy { keep: Keep::days(90), ..Policy::default() }))),
+        (
+            "conversation-opened-keep",
+            event(DirectoryEvent::ConversationOpened(Conversation {
+                keep: Keep::days(30),
+                ..conversation(None, &[12])
+            })),
+        ),
+        ("keep-changed", event(DirectoryEvent::KeepChanged { conversation: CONVERSATION, keep: Some(Keep::FOREVER) })),
+        ("keep-unset", event(DirectoryEvent::KeepChanged { conversation: CONVERSATION, keep: None })),
+        ("expired", event(DirectoryEvent::Expired { document: IMPORTED, newest_ms: 1_790_000_000_000 })),
+        ("conversation-shredded", event(DirectoryEvent::ConversationShredded { conversation: CONVERSATION })),
     ]
 }

@@ -188,6 +188,7 @@ fn wire(kind: &str) -> String {
     match kind {
         "u64" | "Tag" => "uint 64",
         "u32" => "uint 32",
+        "Keep" => "uint 32: days, 0 for ever",
         "u16" => "uint 16",
         "String" => "text",
         "EntryBytes" => "bytes of an Entry",

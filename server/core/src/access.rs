@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use lockstep_protocol::directory::{Conversation, Device, DirectoryEvent, Member, Policy, Role};
 use lockstep_protocol::id::{ConversationId, DeviceId, DocumentId, ImportId, MemberId};
+use lockstep_protocol::keep::Keep;
 
 /// Members, devices and policy as of some point of the log.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +43,10 @@ impl Directory {
             DirectoryEvent::ConversationOpened(_)
             | DirectoryEvent::Assigned { .. }
             | DirectoryEvent::Unassigned { .. }
-            | DirectoryEvent::ImportUndone { .. } => {}
+            | DirectoryEvent::ImportUndone { .. }
+            | DirectoryEvent::KeepChanged { .. }
+            | DirectoryEvent::Expired { .. }
+            | DirectoryEvent::ConversationShredded { .. } => {}
         }
     }
 
@@ -173,6 +177,9 @@ pub(crate) fn losses<'a>(
         Device(DeviceId),
         Assignment(ConversationId, MemberId),
         Import(DocumentId, ImportId),
+        Keep(ConversationId),
+        Expiry(DocumentId),
+        Shred(ConversationId),
         Policy,
     }
     let mut newest: BTreeMap<Subject, (usize, DirectoryEvent)> = BTreeMap::new();
@@ -188,6 +195,10 @@ pub(crate) fn losses<'a>(
             }
             // Whether the restored store holds it is seen when its conversation is read.
             DirectoryEvent::ImportUndone { document, import } => Subject::Import(*document, *import),
+            DirectoryEvent::Expired { document, .. } => Subject::Expiry(*document),
+            DirectoryEvent::ConversationShredded { conversation } => Subject::Shred(*conversation),
+            // Whether it is shorter than the restored one is seen there, too.
+            DirectoryEvent::KeepChanged { conversation, .. } => Subject::Keep(*conversation),
             DirectoryEvent::PolicyChanged(_) => Subject::Policy,
             _ => continue,
         };
@@ -205,12 +216,27 @@ pub(crate) fn losses<'a>(
             .role(*member)
             .is_some_and(|now| !removed.contains(member) && (role_loses(now, *role) || (replay_gains && *role != now))),
         DirectoryEvent::Assigned { .. } => false,
-        DirectoryEvent::PolicyChanged(policy) => restored.policy.agents_see_unassigned && !policy.agents_see_unassigned,
+        DirectoryEvent::PolicyChanged(policy) => restored.policy != stricter(&restored.policy, policy),
         _ => true,
     };
-    let mut events: Vec<_> = newest.into_values().filter(|(_, event)| loses(event)).collect();
+    let lost = newest.into_values().filter(|(_, event)| loses(event));
+    let mut events: Vec<_> = lost
+        .map(|(place, event)| match event {
+            DirectoryEvent::PolicyChanged(policy) => {
+                (place, DirectoryEvent::PolicyChanged(stricter(&restored.policy, &policy)))
+            }
+            event => (place, event),
+        })
+        .collect();
     events.sort_by_key(|(place, _)| *place);
     events.into_iter().map(|(_, event)| event).collect()
+}
+
+/// What a policy that was set after a restore point leaves of the restored one: no more to see, nothing kept for longer.
+fn stricter(restored: &Policy, set: &Policy) -> Policy {
+    let base = if restored.agents_see_unassigned && !set.agents_see_unassigned { set } else { restored };
+    let keep = restored.keep.unwrap_or_default().shorter(set.keep.unwrap_or_default());
+    Policy { keep: Some(keep).filter(|keep| *keep != Keep::FOREVER).or(base.keep), ..*base }
 }
 
 #[cfg(test)]
@@ -247,6 +273,7 @@ mod tests {
                 customer: String::new(),
                 service: service.map(MemberId),
                 assigned: assigned.iter().copied().map(MemberId).collect(),
+                keep: None,
             };
             let row = format!("{role:?} {assigned:?} {service:?} {agents_see_unassigned}");
             assert_eq!(directory.may_see(ME, &conversation), expected, "{row}");
@@ -298,6 +325,36 @@ mod tests {
             let mut restored = Directory::default();
             restored.members.insert(ME, member(now));
             assert_eq!(losses(&outside, &restored, false), expected, "{outside:?}");
+        }
+    }
+
+    #[test]
+    fn what_went_goes_again_and_no_keep_time_gets_longer() {
+        let conversation = ConversationId([1; 16]);
+        let policy = |sees: bool, days: u32| Policy {
+            agents_see_unassigned: sees,
+            services_lock: sees,
+            keep: Keep::days(days),
+            ..Policy::default()
+        };
+        let set = |policy: Policy| DirectoryEvent::PolicyChanged(policy);
+        let expired = DirectoryEvent::Expired { document: DocumentId::segment(conversation, 3), newest_ms: 7 };
+        let shredded = DirectoryEvent::ConversationShredded { conversation };
+        let keep = |days| DirectoryEvent::KeepChanged { conversation, keep: Keep::days(days) };
+        for (restored, outside, expected) in [
+            (policy(true, 0), vec![expired.clone(), shredded.clone()], vec![expired, shredded]),
+            // Which of its times is shorter is seen when the conversation is read.
+            (policy(true, 0), vec![keep(30), keep(90)], vec![keep(90)]),
+            (policy(true, 30), vec![set(policy(true, 90))], vec![]),
+            (policy(true, 90), vec![set(policy(true, 30))], vec![set(policy(true, 30))]),
+            (policy(true, 0), vec![set(policy(true, 30))], vec![set(policy(true, 30))]),
+            // Each part by itself: nothing that was given with it comes back.
+            (policy(false, 90), vec![set(policy(true, 30))], vec![set(policy(false, 30))]),
+            (policy(true, 30), vec![set(policy(false, 90))], vec![set(policy(false, 30))]),
+            (policy(true, 90), vec![set(policy(true, 30)), set(policy(true, 0))], vec![]),
+        ] {
+            let directory = Directory { policy: restored, ..Directory::default() };
+            assert_eq!(losses(&outside, &directory, false), expected, "{restored:?} {outside:?}");
         }
     }
 }

@@ -10,6 +10,7 @@ use lockstep_protocol::codec;
 use lockstep_protocol::directory::{DirectoryEvent, Policy, Role};
 use lockstep_protocol::entry::HubKey;
 use lockstep_protocol::id::{ConversationId, DeviceId, DocumentId, Epoch, ImportId, MemberId};
+use lockstep_protocol::keep::Keep;
 use minicbor::{Decode, Encode};
 
 pub(crate) use keep::{Audit, Noted, SIGN_IN_EVERY_MS};
@@ -98,7 +99,7 @@ pub enum Deed {
         #[n(0)]
         conversation: Option<ConversationId>,
     },
-    /// A conversation's data keys were destroyed.
+    /// A conversation was deleted, and its data keys destroyed.
     #[n(3)]
     Shredded {
         /// Which.
@@ -241,6 +242,23 @@ pub enum Act {
         #[n(0)]
         refusals: u32,
     },
+    /// A conversation's keep time was set.
+    #[n(19)]
+    KeepChanged {
+        /// Which.
+        #[n(0)]
+        conversation: ConversationId,
+        /// To what; none for the policy's.
+        #[n(1)]
+        keep: Option<Keep>,
+    },
+    /// A document was deleted because of its age.
+    #[n(20)]
+    Expired {
+        /// Which.
+        #[n(0)]
+        document: DocumentId,
+    },
 }
 
 impl Act {
@@ -270,6 +288,8 @@ impl Act {
             Self::Done(Deed::Exported { .. }) => "exported",
             Self::Done(Deed::Shredded { .. }) => "shredded",
             Self::More { .. } => "more-refusals",
+            Self::KeepChanged { .. } => "keep-changed",
+            Self::Expired { .. } => "expired",
         }
     }
 
@@ -295,6 +315,13 @@ impl Act {
             }
             DirectoryEvent::ImportUndone { document, import } => {
                 Self::ImportUndone { document: *document, import: *import }
+            }
+            DirectoryEvent::KeepChanged { conversation, keep } => {
+                Self::KeepChanged { conversation: *conversation, keep: *keep }
+            }
+            DirectoryEvent::Expired { document, .. } => Self::Expired { document: *document },
+            DirectoryEvent::ConversationShredded { conversation } => {
+                Self::Done(Deed::Shredded { conversation: *conversation })
             }
         }
     }

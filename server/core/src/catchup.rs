@@ -15,7 +15,7 @@ use lockstep_protocol::refusal::RefusalCode;
 use lockstep_protocol::snapshot::Table;
 
 use crate::audit::Asked;
-use crate::conversation::{Slot, Work};
+use crate::conversation::{Presence, Slot, Work};
 use crate::effect::Effect;
 use crate::fanout::Paged;
 use crate::hub::{Hub, refused};
@@ -75,6 +75,7 @@ impl Hub {
         entries: Vec<StoredEntry>,
         upto: Lsn,
         chain: LogChain,
+        read_at: Lsn,
         effects: &mut Vec<Effect>,
     ) {
         let floor = self.floor;
@@ -88,7 +89,7 @@ impl Hub {
         if has_hole {
             return self.start_catalogue(id, effects);
         }
-        let page = Page { entries, upto, chain, pinned: BTreeSet::new(), waiting: 0 };
+        let page = Page { entries, upto, chain, read_at, pinned: BTreeSet::new(), waiting: 0 };
         self.take_page(id, page, effects);
     }
 
@@ -96,6 +97,13 @@ impl Hub {
     fn try_page(&mut self, id: SessionId, effects: &mut Vec<Effect>) {
         let Some(Open { mode: Mode::Reading(reading), .. }) = self.open_mut(id) else { return };
         let Some(page) = reading.page.take_if(|page| page.waiting == 0) else { return };
+        if page.read_at < self.newest_gone && !self.planted.is(HubBug::StaleReadSent) {
+            // Something went after this was read, maybe of this: it is read again.
+            for conversation in page.pinned {
+                self.unpin(conversation);
+            }
+            return self.pump(id, effects);
+        }
         let paged = self.send_page(id, &page.entries, page.upto, &page.chain, effects);
         if matches!(paged, Paged::Withheld) {
             if let Some(Open { mode: Mode::Reading(reading), .. }) = self.open_mut(id) {
@@ -204,7 +212,7 @@ impl Hub {
             bytes += size;
             after = Some(row.conversation.id);
             let visible = match self.conversations.get(&row.conversation.id) {
-                Some(slot) if slot.row().is_some() => self.sees(slot, member),
+                Some(slot) if !matches!(slot.presence, Presence::Loading) => self.sees(slot, member),
                 _ => self.access.may_see(member, &row.conversation, Some(&row.conversation)),
             };
             if visible {
@@ -228,7 +236,8 @@ impl Hub {
                 job.after = after.or(job.after);
             }
         }
-        let frame = Catalogue { tag: None, page, conversations, team, end: is_last.then_some(end) };
+        let shredded = is_last.then(|| self.shreds.listed(committed)).flatten();
+        let frame = Catalogue { tag: None, page, conversations, team, end: is_last.then_some(end), shredded };
         self.send(id, &HubFrame::Catalogue(frame), effects);
         self.pump(id, effects);
     }
@@ -236,7 +245,7 @@ impl Hub {
     /// Whether the member is about to lose this conversation by an entry that is not durable yet.
     fn is_withheld(&self, row: &ConversationRow, member: MemberId) -> bool {
         match self.conversations.get(&row.conversation.id) {
-            Some(slot) if slot.row().is_some() => self.loses(slot, member),
+            Some(slot) if !matches!(slot.presence, Presence::Loading) => self.loses(slot, member),
             _ => {
                 self.access.committed.may_see(member, &row.conversation)
                     && !self.access.sequenced.may_see(member, &row.conversation)
@@ -304,7 +313,7 @@ impl Hub {
         match row.filter(|_| sees) {
             Some(row) => {
                 let conversations = vec![listed(&row, imported)];
-                let frame = Catalogue { tag: Some(tag), page: 0, conversations, team: None, end: None };
+                let frame = Catalogue { tag: Some(tag), page: 0, conversations, team: None, end: None, shredded: None };
                 self.send(id, &HubFrame::Catalogue(frame), effects);
             }
             None => self.end_fetch(id, effects),
@@ -362,12 +371,17 @@ impl Hub {
                 .conversations
                 .get(&document.conversation)
                 .is_some_and(|slot| self.seeing_member(slot, id).is_some());
+        let is_stale = upto < self.newest_gone && !self.planted.is(HubBug::StaleReadSent);
         let Some(open) = self.open_mut(id) else { return };
         let Some(job) = open.fetches.front_mut().filter(|job| job.loading) else { return };
         if job.documents.front() != Some(&document) {
             return;
         }
         job.loading = false;
+        if is_stale {
+            // Something went after this was read, maybe this: whoever was told so must not be sent it behind that.
+            return self.pump(id, effects);
+        }
         job.documents.pop_front();
         let tag = job.tag;
         if sees {

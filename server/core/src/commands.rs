@@ -4,6 +4,7 @@ use lockstep_protocol::directory::{Conversation, DirectoryEvent, Member, Role};
 use lockstep_protocol::entry::EntryBody;
 use lockstep_protocol::frame::{Command, Outcome, Tag};
 use lockstep_protocol::id::{ConversationId, DeviceId, DocumentId, InviteCode, MemberId};
+use lockstep_protocol::keep::Keep;
 use lockstep_protocol::limits;
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
 
@@ -48,6 +49,7 @@ impl Hub {
             Command::ConversationOpen(conversation) => Some(conversation.id),
             Command::Assign { conversation, .. }
             | Command::Unassign { conversation, .. }
+            | Command::ConversationKeep { conversation, .. }
             | Command::Deliver { conversation, .. } => Some(*conversation),
             _ => None,
         };
@@ -201,6 +203,7 @@ impl Hub {
             Command::ConversationOpen(_)
             | Command::Assign { .. }
             | Command::Unassign { .. }
+            | Command::ConversationKeep { .. }
             | Command::Deliver { .. } => return Err(RefusalCode::FrameUnexpected),
         };
         let gone = self.devices_lost(&event);
@@ -240,7 +243,10 @@ impl Hub {
             DirectoryEvent::ConversationOpened(_)
             | DirectoryEvent::Assigned { .. }
             | DirectoryEvent::Unassigned { .. }
-            | DirectoryEvent::ImportUndone { .. } => {}
+            | DirectoryEvent::ImportUndone { .. }
+            | DirectoryEvent::KeepChanged { .. }
+            | DirectoryEvent::Expired { .. }
+            | DirectoryEvent::ConversationShredded { .. } => {}
         }
         for device in self.devices_lost(&event) {
             draft.write(Write::Device(device, None));
@@ -250,6 +256,9 @@ impl Hub {
         self.audit(draft, Act::of(&event));
         self.access.sequenced.apply(&event);
         self.access_version += u64::from(changes_sight(&event));
+        if matches!(event, DirectoryEvent::PolicyChanged(_) | DirectoryEvent::KeepChanged { .. }) {
+            self.keep_changed();
+        }
         if !matches!(event, DirectoryEvent::ConversationOpened(_)) {
             draft.outside(&self.log, event);
         }
@@ -369,6 +378,13 @@ impl Hub {
                 self.assign(id, slot, draft, author, member, assign, effects)?;
                 Ok(Outcome::Done(self.log.head))
             }
+            Command::ConversationKeep { keep, .. } => {
+                if !matches!(by, Role::Owner | Role::Manager) {
+                    return Err(RefusalCode::NotPermitted);
+                }
+                self.set_keep(id, slot, draft, author, keep);
+                Ok(Outcome::Done(self.log.head))
+            }
             _ => Err(RefusalCode::FrameUnexpected),
         }
     }
@@ -380,7 +396,7 @@ impl Hub {
         by: MemberId,
         mut conversation: Conversation,
     ) -> Result<(), RefusalCode> {
-        if matches!(slot.presence, Presence::Present(_)) {
+        if matches!(slot.presence, Presence::Present(_)) || self.shreds.holds(conversation.id) {
             return Err(RefusalCode::AlreadyExists);
         }
         check_name(&conversation.customer)?;
@@ -453,6 +469,20 @@ impl Hub {
         Ok(())
     }
 
+    /// Sets how long a conversation's messages are kept.
+    fn set_keep(&mut self, id: ConversationId, slot: &mut Slot, draft: &mut Draft, by: MemberId, keep: Option<Keep>) {
+        if slot.row().is_none_or(|row| row.conversation.keep == keep) {
+            return;
+        }
+        let event = DirectoryEvent::KeepChanged { conversation: id, keep };
+        slot.keep_committed();
+        if let Some(row) = slot.row_mut() {
+            apply_to(&mut row.conversation, &event);
+        }
+        self.append_to(slot, draft, Author::new(by), EntryBody::Directory(event.clone()));
+        self.note_event(draft, event);
+    }
+
     /// Replays what was taken away after the restore point, before anyone is let in. DESIGN section 7.
     pub(crate) fn replay_losses(&mut self, outside: &[OutsideEvent], effects: &mut Vec<Effect>) {
         let replay_gains = self.planted.is(HubBug::PromotionReplayed);
@@ -476,7 +506,13 @@ impl Hub {
         }
     }
 
-    pub(crate) fn replay(&mut self, slot: &mut Slot, event: DirectoryEvent, effects: &mut Vec<Effect>) {
+    pub(crate) fn replay(
+        &mut self,
+        id: ConversationId,
+        slot: &mut Slot,
+        event: DirectoryEvent,
+        effects: &mut Vec<Effect>,
+    ) {
         self.replays = self.replays.saturating_sub(1);
         let mut draft = Draft::default();
         match event {
@@ -487,6 +523,17 @@ impl Hub {
             }
             DirectoryEvent::ImportUndone { document, import } => {
                 self.undo_segment(slot, &mut draft, document, import);
+            }
+            DirectoryEvent::Expired { document, newest_ms } => {
+                self.expire_again(slot, &mut draft, document, newest_ms);
+            }
+            DirectoryEvent::ConversationShredded { .. } => self.shred_conversation(id, slot, &mut draft),
+            DirectoryEvent::KeepChanged { keep, .. } => {
+                let now = self.keep_of(slot);
+                let then = keep.or(self.access.sequenced.policy.keep).unwrap_or_default();
+                if now != then && now.shorter(then) == then {
+                    self.set_keep(id, slot, &mut draft, MemberId::HUB, Some(then));
+                }
             }
             _ => {}
         }
@@ -510,6 +557,7 @@ pub(crate) const fn changes_sight(event: &DirectoryEvent) -> bool {
             | DirectoryEvent::PolicyChanged(_)
             | DirectoryEvent::Assigned { .. }
             | DirectoryEvent::Unassigned { .. }
+            | DirectoryEvent::ConversationShredded { .. }
     )
 }
 
@@ -522,6 +570,7 @@ pub(crate) fn apply_to(conversation: &mut Conversation, event: &DirectoryEvent) 
             }
         }
         DirectoryEvent::Unassigned { member, .. } => conversation.assigned.retain(|assigned| assigned != member),
+        DirectoryEvent::KeepChanged { keep, .. } => conversation.keep = *keep,
         _ => {}
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockstep_protocol::id::{DocumentId, Lsn};
+use lockstep_protocol::id::{ConversationId, DocumentId, Lsn};
 
 use crate::conversation::{Slot, Work};
 use crate::effect::{Apply, Effect, Report};
@@ -45,6 +45,25 @@ impl Compaction {
 
     pub(crate) fn retention_failed(&mut self) {
         self.looking = false;
+    }
+
+    /// A document went.
+    pub(crate) fn forget(&mut self, document: DocumentId) {
+        self.due.remove(&document);
+        self.in_flight.remove(&document);
+        self.running.remove(&document);
+        self.rebuild.remove(&document);
+        self.given_up.remove(&document);
+    }
+
+    /// A conversation went.
+    pub(crate) fn forget_conversation(&mut self, conversation: ConversationId) {
+        let stays = |document: &DocumentId| document.conversation != conversation;
+        self.due.retain(stays);
+        self.in_flight.retain(stays);
+        self.running.retain(|document, _| stays(document));
+        self.rebuild.retain(stays);
+        self.given_up.retain(stays);
     }
 
     /// Its rows could not be read; it becomes due again with its next fact or the next look.
@@ -137,7 +156,8 @@ impl Hub {
         effects: &mut Vec<Effect>,
     ) {
         self.compaction.running.remove(&document);
-        let Some(state) = slot.document_mut(document) else { return };
+        // It may have gone meanwhile.
+        let Some(state) = slot.document_mut(document).filter(|state| state.row.ops > 0) else { return };
         state.row.covered = snapshot.upto;
         state.row.tail = state.row.tail.saturating_sub(tail);
         let row = state.row;

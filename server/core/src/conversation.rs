@@ -12,8 +12,8 @@ use crate::effect::Ticket;
 use crate::input::{ImportSegment, SessionId};
 use crate::lock::Lock;
 use crate::log::Log;
-use crate::query::Query;
-use crate::row::{AcceptedReply, ChainRow, ConversationRow, DocumentState, IndexRow, KeyRow, SnapshotRow};
+use crate::query::{Aged, Query};
+use crate::row::{AcceptedReply, ChainRow, ConversationRow, DocumentState, IndexRow, KeyRow, Remains, SnapshotRow};
 use crate::scan::Hit;
 use crate::sensitive::Recents;
 
@@ -42,6 +42,10 @@ pub(crate) enum Work {
     Import(u64, Box<ImportSegment>),
     /// A run's segments are to be taken back, by request.
     ImportUndo(u64, ImportId),
+    /// Look whether the document is to be closed or to go because of its age.
+    Keep(Box<Aged>),
+    /// The conversation is to be destroyed, by request.
+    Shred(u64),
     /// A loss to be replayed after a restore.
     Replay(DirectoryEvent),
     /// Nothing: somebody waits for the conversation to be there.
@@ -93,6 +97,8 @@ impl Work {
             | Self::ImportAsk(..)
             | Self::Import(..)
             | Self::ImportUndo(..)
+            | Self::Keep(_)
+            | Self::Shred(_)
             | Self::Replay(_)
             | Self::Wake(_) => None,
         }
@@ -139,8 +145,10 @@ pub(crate) struct Slot {
     pub(crate) pending: Ticket,
     /// The batch of its newest imported segment.
     pub(crate) importing: Ticket,
-    /// Imported segments that were taken back, while the store may still show rows of them.
-    pub(crate) undone: BTreeSet<DocumentId>,
+    /// Documents that went, while the store may still show rows of them.
+    pub(crate) gone: BTreeSet<DocumentId>,
+    /// What was read of a document that is about to expire.
+    pub(crate) remains: Option<(DocumentId, Remains)>,
     /// Its members' last messages, over which a word may be split.
     pub(crate) recents: Recents,
     /// Its place in the order of use.
@@ -163,7 +171,8 @@ impl Slot {
             newest: Lsn::ZERO,
             pending: Ticket::default(),
             importing: Ticket::default(),
-            undone: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            remains: None,
             recents: Recents::default(),
             used,
             weight: 0,
@@ -264,7 +273,7 @@ impl Slot {
     /// Forgets loaded rows beyond a bound, when nothing is under way that counts on them and none is ahead of the store.
     pub(crate) fn trim(&mut self, rows_max: usize, log: &Log) {
         if self.queue.is_empty() && self.loading.is_empty() && log.is_durable(self.pending) {
-            self.undone.clear();
+            self.gone.clear();
             if self.index.len() > rows_max {
                 self.index.clear();
             }

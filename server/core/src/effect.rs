@@ -45,6 +45,9 @@ pub enum Effect {
     /// Look for sensitive words in a document, in a worker; answered by
     /// [`Input::Scanned`](crate::input::Input::Scanned).
     Scan(Scan),
+    /// A shredded conversation's deletion is durable: erase the bodies of its entries in the log, then destroy its keys;
+    /// answered by [`Input::Shredded`](crate::input::Input::Shredded).
+    Shred(ConversationId),
     /// Compact a document in a guarded worker; answered by [`Input::Applied`](crate::input::Input::Applied).
     Apply(Apply),
     /// The answer to [`Input::Administered`](crate::input::Input::Administered).

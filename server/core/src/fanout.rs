@@ -62,10 +62,16 @@ impl Hub {
         let entries = self.log.committed(ticket);
         for entry in &entries {
             if let Some(event) = &entry.event {
+                if matches!(event, DirectoryEvent::Expired { .. } | DirectoryEvent::ImportUndone { .. }) {
+                    self.newest_gone = entry.lsn;
+                }
                 self.access.committed.apply(event);
                 self.access_version += u64::from(changes_sight(event));
                 if let Some(slot) = event.conversation().and_then(|id| self.conversations.get_mut(&id)) {
                     match (&mut slot.committed, event) {
+                        (_, DirectoryEvent::ConversationShredded { .. }) if slot.newest == entry.lsn => {
+                            slot.committed = Committed::Same;
+                        }
                         (Committed::Older(conversation), event) => apply_to(conversation, event),
                         (Committed::Absent, DirectoryEvent::ConversationOpened(conversation)) => {
                             slot.committed = Committed::Older(Box::new(conversation.clone()));
@@ -86,6 +92,12 @@ impl Hub {
         }
         self.answer_waiters(effects);
         self.fan_out(&entries, effects);
+        for event in entries.iter().filter_map(|entry| entry.event.as_ref()) {
+            if let DirectoryEvent::ConversationShredded { conversation } = event {
+                self.forget_absent(*conversation);
+                self.shred_on(effects);
+            }
+        }
         if !was_ready && self.is_ready() {
             // Whatever asked before was refused with Busy and comes again.
             self.compaction.wake();
@@ -206,7 +218,8 @@ impl Hub {
         let planted_blind = self.planted.is(HubBug::VisibilityAtSubscribeOnly);
         for (place, entry) in range.iter().enumerate() {
             let visible = match entry.conversation {
-                None => true,
+                None if entry.bytes.is_empty() => self.planted.is(HubBug::ErasedEntrySent),
+                None => !self.is_untold(entry.event),
                 Some(id) => *seen.entry(id).or_insert_with(|| {
                     stream.withheld |= self.conversations.get(&id).is_some_and(|slot| self.loses(slot, member));
                     let sees = self.conversations.get(&id).is_some_and(|slot| self.sees(slot, member));
@@ -222,6 +235,11 @@ impl Hub {
             }
         }
         stream
+    }
+
+    /// Whether nobody is told of an event; only a planted bug asks.
+    fn is_untold(&self, event: Option<&DirectoryEvent>) -> bool {
+        self.planted.is(HubBug::ShredToldToNobody) && matches!(event, Some(DirectoryEvent::ConversationShredded { .. }))
     }
 
     /// What a directory event means for what a member sees.

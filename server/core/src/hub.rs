@@ -17,20 +17,25 @@ use crate::audit::{Act, AuditHead, Deed};
 use crate::compaction::Compaction;
 use crate::conversation::{Commander, Slot, Work};
 use crate::effect::{CloseReason, Effect, ImportPlan, OutsideEvent, Report, Ticket};
+use crate::expiry::Expiry;
 use crate::input::{Input, Now, SessionId};
 use crate::last_seen::LastSeen;
 use crate::log::{Draft, Log};
 use crate::planted::{HubBug, Planted};
 use crate::readmission::OfferJob;
+use crate::row::ShredRow;
 use crate::scan::{ScanRow, Scanning};
 use crate::sensitive::Words;
 use crate::session::{Open, Phase, Session};
+use crate::shred::Shreds;
 
 /// Times and sizes that an operator may choose.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HubConfig {
     /// How long entries stay readable by cursor once a snapshot covers them, milliseconds. DESIGN section 9: 30 days.
     pub retention_ms: u64,
+    /// How often it is looked what is older than its keep time, milliseconds.
+    pub keep_look_ms: u64,
     /// Bytes that may lie unsent in one session before it reads the log at its own speed.
     pub session_queue_bytes_max: usize,
     /// Bytes of log asked for in one read.
@@ -47,6 +52,7 @@ impl Default for HubConfig {
     fn default() -> Self {
         Self {
             retention_ms: 30 * 24 * 60 * 60 * 1000,
+            keep_look_ms: 60 * 60 * 1000,
             session_queue_bytes_max: limits::SESSION_QUEUE_BYTES_MAX,
             log_read_bytes_max: limits::LOG_READ_BYTES_MAX,
             conversations_bytes_max: 64 * 1024 * 1024,
@@ -120,6 +126,8 @@ pub struct Boot {
     pub words: Arc<dyn Words>,
     /// How far the look at everything stored got with this list.
     pub scan: ScanRow,
+    /// Conversations that were shredded.
+    pub shredded: BTreeMap<ConversationId, ShredRow>,
     /// 32 fresh random bytes.
     pub entropy: [u8; 32],
     /// Choices.
@@ -182,7 +190,11 @@ pub struct Hub {
     pub(crate) offers: BTreeMap<(SessionId, Tag), OfferJob>,
     pub(crate) waiters: Vec<(Ticket, Waiter)>,
     pub(crate) floor: Lsn,
+    /// The newest durable entry with which a document went. What was read before it is read again before it is sent.
+    pub(crate) newest_gone: Lsn,
     pub(crate) compaction: Compaction,
+    pub(crate) expiry: Expiry,
+    pub(crate) shreds: Shreds,
     /// Losses that are still being replayed after a restore; nobody is let in before.
     pub(crate) replays: usize,
     /// The batch that must be durable before anyone is let in.
@@ -223,7 +235,10 @@ impl Hub {
             offers: BTreeMap::new(),
             waiters: Vec::new(),
             floor: boot.floor,
+            newest_gone: Lsn::ZERO,
             compaction: Compaction::default(),
+            expiry: Expiry::default(),
+            shreds: Shreds::new(boot.shredded),
             replays: 0,
             gate: Ticket::default(),
             hellos: (0, 0),
@@ -285,6 +300,10 @@ impl Hub {
             Input::UndoAsked { request, conversation, import } => {
                 self.import_work(conversation, Work::ImportUndo(request, import), effects);
             }
+            Input::ShredAsked { request, conversation } => {
+                self.import_work(conversation, Work::Shred(request), effects);
+            }
+            Input::Shredded { conversation, done } => self.shredded(conversation, done, effects),
             Input::Ticked => self.ticked(effects),
             Input::DrainRequested => self.drain(effects),
         }
@@ -325,6 +344,12 @@ impl Hub {
     #[must_use]
     pub const fn conversations_bytes(&self) -> usize {
         self.conversations_bytes
+    }
+
+    /// The devices that are connected.
+    #[must_use]
+    pub fn devices_connected(&self) -> std::collections::BTreeSet<DeviceId> {
+        self.sessions.values().filter_map(Session::open).map(|open| open.device).collect()
     }
 
     /// The newest LSN that is durable.
@@ -556,6 +581,8 @@ impl Hub {
         });
         self.compact_due(effects);
         self.check_retention(effects);
+        self.check_keep(effects);
+        self.shred_on(effects);
         self.scan_on(effects);
         self.write_seen(false, effects);
         self.audit_more(false, effects);

@@ -147,6 +147,9 @@ impl Hub {
         let stamp = self.append_to(slot, draft, Author::new(MemberId::HUB), body.clone());
         let found: Vec<(MessageId, BTreeSet<Category>)> = facts.iter().filter_map(|fact| self.words_in(fact)).collect();
         let class = if found.is_empty() { Class::Normal } else { Class::Vault };
+        // Its messages' own times count: what is old already when it is imported is not kept for longer.
+        let times = || facts.iter().map(Fact::time_ms);
+        let messages_ms = || facts.iter().filter(|fact| matches!(fact, Fact::Message(_))).map(Fact::time_ms);
         let row = DocumentRow {
             messages: derived.imported.messages,
             ops: derived.ops,
@@ -156,6 +159,8 @@ impl Hub {
             covered: stamp.lsn,
             tail: 0,
             class,
+            oldest_ms: messages_ms().min().or_else(|| times().min()).unwrap_or_default(),
+            newest_ms: messages_ms().max().or_else(|| times().max()).unwrap_or_default(),
         };
         let actor = ActorId::import(&self.id, &import, document);
         let chain = ChainRow { head: derived.head, device: DeviceId::default() };
@@ -232,17 +237,14 @@ impl Hub {
         let state = slot.document_mut(document).filter(|state| state.chains.contains_key(&actor));
         let Some(state) = state else { return };
         *state = DocumentState::default();
-        slot.undone.insert(document);
-        for row in slot.index.values_mut() {
-            if matches!(row, Some(IndexRow::Fact(known)) if known.document == document)
-                && !self.planted.is(HubBug::UndoneStaysKnown)
-            {
-                *row = None;
-            }
+        if !self.planted.is(HubBug::UndoneStaysKnown) {
+            slot.forget_facts_of(document);
         }
+        self.compaction.forget(document);
         draft.write(Write::DocumentGone(document));
         let event = DirectoryEvent::ImportUndone { document, import };
         self.append_to(slot, draft, Author::new(MemberId::HUB), EntryBody::Directory(event.clone()));
+        slot.gone.insert(document);
         self.note_event(draft, event);
     }
 }

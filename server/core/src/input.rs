@@ -150,6 +150,21 @@ pub enum Input {
         /// The run.
         import: ImportId,
     },
+    /// Somebody on the hub's own machine wants a conversation destroyed. Answered by
+    /// [`Effect::Answer`](crate::effect::Effect::Answer) once nothing of it is left in the store and its keys are gone.
+    ShredAsked {
+        /// Comes back.
+        request: u64,
+        /// The conversation.
+        conversation: ConversationId,
+    },
+    /// The answer to [`Effect::Shred`](crate::effect::Effect::Shred).
+    Shredded {
+        /// The conversation.
+        conversation: ConversationId,
+        /// Everything is done, durably; else it is tried again.
+        done: bool,
+    },
     /// Something was done, or is about to be, on the hub's own machine that is no command: it goes to the audit log.
     /// Answered by [`Effect::Answer`](crate::effect::Effect::Answer) once its row is durable.
     Acted {

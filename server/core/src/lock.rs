@@ -97,6 +97,15 @@ impl Lock {
         self.lease.take_if(|lease| lease.holder == member).is_some()
     }
 
+    /// Forgets replies that went with their document; whether there were any. Their window is long over.
+    pub(crate) fn forget(&mut self, gone: impl Fn(MessageId) -> bool) -> bool {
+        let is_gone = |reply: &mut Reply| gone(reply.row.message);
+        let last = self.last.take_if(is_gone).is_some();
+        // What was accepted before one that went counts no more either.
+        let other = self.last_other.take_if(|reply| last || is_gone(reply)).is_some();
+        last || other
+    }
+
     /// Whether something here still runs, so that the conversation must stay in memory.
     pub(crate) fn is_running(&self, now_ms: u64) -> bool {
         self.lease(now_ms).is_some()

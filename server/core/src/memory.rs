@@ -2,7 +2,7 @@
 
 use lockstep_protocol::id::ConversationId;
 
-use crate::conversation::Slot;
+use crate::conversation::{Presence, Slot};
 use crate::hub::Hub;
 
 impl Hub {
@@ -24,6 +24,15 @@ impl Hub {
         if let Some(slot) = self.conversations.remove(&id) {
             self.used.remove(&slot.used);
             self.conversations_bytes -= slot.weight;
+        }
+    }
+
+    /// Drops a conversation that does not exist any more, unless something still waits in it.
+    pub(crate) fn forget_absent(&mut self, id: ConversationId) {
+        let is_unused = |slot: &Slot| slot.queue.is_empty() && slot.loading.is_empty() && slot.pins == 0;
+        let gone = |slot: &Slot| matches!(slot.presence, Presence::Absent) && is_unused(slot);
+        if self.conversations.get(&id).is_some_and(|slot| gone(slot) && self.log.is_durable(slot.pending)) {
+            self.forget(id);
         }
     }
 

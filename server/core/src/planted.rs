@@ -51,6 +51,18 @@ pub enum HubBug {
     StampBelieved,
     /// After an import was taken back its keys still count as known.
     UndoneStaysKnown,
+    /// After a document expired its keys still count as known.
+    ExpiredStaysKnown,
+    /// Of a shredded conversation the rows of its index stay.
+    ShredKeepsIndex,
+    /// What was read before a document went is sent after it.
+    StaleReadSent,
+    /// Erased entries are sent to whoever reads the log.
+    ErasedEntrySent,
+    /// A shredded conversation is told to those who see it, and nobody does any more.
+    ShredToldToNobody,
+    /// What is older than the keep time is re-admitted after a restore.
+    ExpiredReadmitted,
     /// Edits are not looked at for sensitive words.
     EditsUnread,
     /// Some directory changes have no row in the audit log.
@@ -93,6 +105,12 @@ impl HubBug {
         Self::CapIgnored,
         Self::StampBelieved,
         Self::UndoneStaysKnown,
+        Self::ExpiredStaysKnown,
+        Self::ShredKeepsIndex,
+        Self::StaleReadSent,
+        Self::ErasedEntrySent,
+        Self::ShredToldToNobody,
+        Self::ExpiredReadmitted,
         Self::EditsUnread,
         Self::AuditForgotten,
         Self::PushJudgedByDurable,

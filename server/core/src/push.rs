@@ -137,6 +137,9 @@ impl Hub {
         if !known {
             return Err(Box::new(Refusal { open: Some(open), ..Refusal::from(RefusalCode::DocumentUnknown) }));
         }
+        if self.is_gone(slot, document) {
+            return Err(Box::new(Refusal { open: Some(open), ..Refusal::from(RefusalCode::SegmentFull) }));
+        }
         if seq != head.seq + 1 && !self.planted.is(HubBug::GapIgnored) {
             let refusal = Refusal::from(RefusalCode::Gap);
             return Err(Box::new(Refusal { next: Some(head.seq + 1), hash: Some(head.hash.prefix()), ..refusal }));
@@ -162,6 +165,9 @@ impl Hub {
         if fact.time_ms() > self.now.wall_ms.saturating_add(limits::CLOCK_AHEAD_MS_MAX) {
             let now_ms = Some(self.now.wall_ms);
             return Err(Box::new(Refusal { now_ms, ..Refusal::from(RefusalCode::ClockAhead) }));
+        }
+        if self.is_over(slot, fact) {
+            return no(RefusalCode::Expired);
         }
 
         // 5. Its key, which is written once.
@@ -190,7 +196,8 @@ impl Hub {
             .target()
             .and_then(|target| slot.fact_row(&KeyId::from(target)))
             .is_some_and(|target| target.document == document);
-        if !self.fits(&state, document == open, is_home, fact) && !self.planted.is(HubBug::CapIgnored) {
+        let is_aged = document != open && self.is_aged(slot, &state, fact);
+        if (is_aged || !self.fits(&state, document == open, is_home, fact)) && !self.planted.is(HubBug::CapIgnored) {
             return Err(Box::new(Refusal { open: Some(open), ..Refusal::from(RefusalCode::SegmentFull) }));
         }
 
@@ -329,6 +336,12 @@ impl Hub {
         let state = slot.documents.entry((document.kind, document.number)).or_default();
         let chain = ChainRow { head, device };
         state.chains.insert(actor, chain);
+        if state.row.ops == 0 {
+            state.row.oldest_ms = stamp.at_ms;
+        }
+        if !matches!(fact, Fact::Retraction { .. }) {
+            state.row.newest_ms = state.row.newest_ms.max(stamp.at_ms);
+        }
         state.row.messages += u32::from(matches!(fact, Fact::Message(_)));
         state.row.ops += fact.ops();
         state.row.text_bytes = state.row.text_bytes.saturating_add(fact.text_bytes());
@@ -433,10 +446,14 @@ impl Hub {
                 full.ops >= limits::CARD_OPEN_OPS || full.text_bytes >= limits::SEGMENT_OPEN_TEXT_BYTES
             }
         };
-        let Some(row) = slot.row_mut() else { return };
-        if !is_full || document.number != open_number(row, document.kind) {
-            return;
+        if is_full && slot.row().is_some_and(|row| document.number == open_number(row, document.kind)) {
+            self.open_another(slot, draft, document);
         }
+    }
+
+    /// Closes a document: the next one is written into from now on. The caller writes the conversation's row.
+    pub(crate) fn open_another(&mut self, slot: &mut Slot, draft: &mut Draft, document: DocumentId) {
+        let Some(row) = slot.row_mut() else { return };
         let next = DocumentId { number: document.number + 1, ..document };
         match document.kind {
             DocumentKind::Segment | DocumentKind::Imported => row.open_segment = next.number,

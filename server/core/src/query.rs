@@ -5,9 +5,10 @@ use lockstep_protocol::entry::LogChain;
 use lockstep_protocol::fact::KeyId;
 use lockstep_protocol::frame::CatalogueDocument;
 use lockstep_protocol::id::{ConversationId, DocumentId, Epoch, Lsn};
+use lockstep_protocol::keep::Keep;
 
 use crate::input::SessionId;
-use crate::row::{ConversationRow, DocumentState, IndexRow, SnapshotRow};
+use crate::row::{ConversationRow, DocumentState, IndexRow, Remains, SnapshotRow};
 
 /// A question to the store. It sees committed state only.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -73,6 +74,17 @@ pub enum Query {
         /// How many at most.
         documents_max: usize,
     },
+    /// The next documents, in order of id, for whoever looks what is older than its keep time. Answer: [`Answer::Ages`].
+    Ages {
+        /// After which; none to begin.
+        after: Option<DocumentId>,
+        /// The keep time of conversations that have none of their own.
+        keep: Keep,
+        /// How many documents are looked at, at most.
+        documents_max: usize,
+    },
+    /// What there is of a document beside its own rows. Answer: [`Answer::Remains`].
+    Remains(DocumentId),
     /// The newest LSN received before a time, and documents with entries up to there that no snapshot covers.
     /// Answer: [`Answer::Retention`].
     Retention {
@@ -109,6 +121,8 @@ pub enum Answer {
         upto: Lsn,
         /// The log chain at `upto`.
         chain: LogChain,
+        /// The newest committed LSN at the time of reading.
+        read_at: Lsn,
     },
     /// To [`Query::Catalogue`].
     Catalogue {
@@ -128,6 +142,15 @@ pub enum Answer {
     },
     /// To [`Query::Documents`]; none when there are no more.
     Documents(Vec<DocumentId>),
+    /// To [`Query::Ages`].
+    Ages {
+        /// Segments and imported segments with facts whose keep time ends some day.
+        aged: Vec<Aged>,
+        /// The last document looked at; none when there are no more.
+        last: Option<DocumentId>,
+    },
+    /// To [`Query::Remains`].
+    Remains(Box<Remains>),
     /// To [`Query::Retention`].
     Retention {
         /// The newest LSN received before the time; the current floor if none.
@@ -137,12 +160,29 @@ pub enum Answer {
     },
 }
 
+/// How old a document is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Aged {
+    /// Which.
+    pub document: DocumentId,
+    /// Its conversation's keep time.
+    pub keep: Keep,
+    /// It is the segment that is written into.
+    pub is_open: bool,
+    /// Its row says what follows; else that was found out just now.
+    pub is_stored: bool,
+    /// See [`DocumentRow::oldest_ms`](crate::row::DocumentRow::oldest_ms).
+    pub oldest_ms: u64,
+    /// See [`DocumentRow::newest_ms`](crate::row::DocumentRow::newest_ms).
+    pub newest_ms: u64,
+}
+
 /// An entry as the log holds it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoredEntry {
     /// Its place.
     pub lsn: Lsn,
-    /// The encoded entry.
+    /// The encoded entry; empty once its body was erased. Nobody is sent an erased one.
     pub bytes: Bytes,
     /// The conversation it belongs to, if any.
     pub conversation: Option<ConversationId>,

@@ -164,9 +164,16 @@ impl Hub {
         // until the import is run again; what members made of it must not go with it.
         let Some(row) = slot.row() else { return Err(RefusalCode::ConversationUnknown) };
         let open = DocumentId { number: open_number(row, document.kind), ..document };
+        let keep_ms = row.conversation.keep_under(&self.access.sequenced.policy).ms();
+        let is_over = keep_ms.zip(author.at_ms).is_some_and(|(ms, at)| at.saturating_add(ms) <= self.now.wall_ms);
+        // Also what went with its document before the keep time was made longer.
+        let is_expired = is_over || self.is_gone(slot, document);
+        if is_expired && document.kind == DocumentKind::Segment && !self.planted.is(HubBug::ExpiredReadmitted) {
+            return Err(RefusalCode::Expired);
+        }
         // Into the document where it stood, unless the restored hub does not know it or it is full now.
         let state = slot.document(document).map(|state| state.row).unwrap_or_default();
-        let stands = document.number < open.number && self.fits(&state, false, true, &fact);
+        let stands = document.number < open.number && state.ops > 0 && self.fits(&state, false, true, &fact);
         let document = if stands { document } else { open };
         let actor = ActorId::recovery(&self.id, &self.log.epoch, document);
         let chain = slot.document(document).and_then(|state| state.chains.get(&actor));

@@ -69,6 +69,47 @@ pub enum Write {
     /// Deletes an imported segment: its counters, its chain, its snapshot, and every row of its conversation's index
     /// whose [`KeyRow::document`] it is. All of these are durable by now, so they are found by reading the store.
     DocumentGone(DocumentId),
+    /// Deletes a document that expired: its counters, its chains, its snapshot, what remains of it elsewhere, and the
+    /// bodies of its entries in the log.
+    DocumentExpired(DocumentId, Box<Remains>),
+    /// Deletes everything of a conversation but the bodies of its entries in the log: those go with
+    /// [`Effect::Shred`](crate::effect::Effect::Shred).
+    ConversationGone(ConversationId),
+    /// A conversation that is shredded. Kept for ever: its id is not given again.
+    Shred(ConversationId, ShredRow),
+}
+
+/// What there is of a document beside its own rows, as of one moment.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Remains {
+    /// The document's newest entry then.
+    pub newest: Lsn,
+    /// Its facts' keys in the index of its conversation, ascending.
+    pub keys: Vec<KeyId>,
+    /// Its entries that are still in the log.
+    pub entries: Vec<ErasedEntry>,
+}
+
+/// What stays of an entry whose body is erased.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ErasedEntry {
+    /// Its place.
+    pub lsn: Lsn,
+    /// When it was received, milliseconds since 1970.
+    pub at_ms: u64,
+    /// The log chain with it.
+    pub chain: LogChain,
+}
+
+/// How far a conversation's shredding got.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct ShredRow {
+    /// Its entry; 0 if this store never had one.
+    #[n(0)]
+    pub lsn: Lsn,
+    /// Its keys are destroyed, and nothing of it is in the store.
+    #[n(1)]
+    pub done: bool,
 }
 
 /// Under which keys something is stored. DESIGN section 8.
@@ -163,6 +204,13 @@ pub struct DocumentRow {
     /// Under which keys its snapshot is stored.
     #[cbor(n(7), default)]
     pub class: Class,
+    /// When its oldest fact was received; of an imported segment the time of its oldest message. Milliseconds since 1970.
+    /// 0 in a document that has facts: an older program wrote it, and nobody has looked yet.
+    #[cbor(n(8), default)]
+    pub oldest_ms: u64,
+    /// When its newest fact was received that is no retraction, or the time of its newest message. Milliseconds since 1970.
+    #[cbor(n(9), default)]
+    pub newest_ms: u64,
 }
 
 /// The end of one chain, and whose it is.

@@ -88,6 +88,12 @@ impl Recents {
         }
     }
 
+    /// A document went.
+    pub(crate) fn forget(&mut self, document: DocumentId) {
+        self.0.values_mut().for_each(|recents| recents.retain(|recent| recent.document != document));
+        self.0.retain(|_, recents| !recents.is_empty());
+    }
+
     /// Memory that they take, bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.0.len() * TOGETHER * (size_of::<Recent>() + PART_BYTES_MAX)

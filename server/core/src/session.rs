@@ -98,6 +98,8 @@ pub(crate) struct Page {
     pub(crate) entries: Vec<StoredEntry>,
     pub(crate) upto: Lsn,
     pub(crate) chain: LogChain,
+    /// The end of the log when it was read.
+    pub(crate) read_at: Lsn,
     pub(crate) pinned: BTreeSet<ConversationId>,
     /// Conversations that are still being loaded.
     pub(crate) waiting: usize,

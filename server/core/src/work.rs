@@ -68,7 +68,8 @@ impl Hub {
         slot.weight = slot.bytes();
         self.conversations_bytes += slot.weight;
         let unused = slot.queue.is_empty() && slot.loading.is_empty() && slot.pins == 0;
-        let gone = matches!(slot.presence, Presence::Absent) && unused;
+        // One that is being shredded must not be read again before that is durable.
+        let gone = matches!(slot.presence, Presence::Absent) && unused && self.log.is_durable(slot.pending);
         self.conversations.insert(id, slot);
         if gone {
             // There is nothing to remember of a conversation that does not exist.
@@ -95,7 +96,9 @@ impl Hub {
             Work::ImportAsk(request, keys) => self.plan_import(id, slot, request, &keys, effects),
             Work::Import(request, segment) => self.import(slot, request, *segment, effects),
             Work::ImportUndo(request, import) => self.undo_import(id, slot, request, import, effects),
-            Work::Replay(event) => self.replay(slot, event, effects),
+            Work::Keep(aged) => self.keep_document(slot, &aged, effects),
+            Work::Shred(request) => self.shred(id, slot, request, effects),
+            Work::Replay(event) => self.replay(id, slot, event, effects),
             // Done once the conversation is back in its place.
             Work::Wake(_) => {}
         }
@@ -182,8 +185,16 @@ impl Hub {
                 segment.facts.iter().for_each(|fact| fact_keys(slot, fact, &mut keys));
             }
             Work::ImportUndo(..) => documents.extend((0..imported).map(|number| DocumentId::imported(id, number))),
-            Work::Replay(DirectoryEvent::ImportUndone { document, .. }) => documents.push(*document),
-            Work::Typing(_) | Work::Fetch(..) | Work::Command(..) | Work::Replay(_) | Work::Wake(_) => {}
+            Work::Replay(DirectoryEvent::ImportUndone { document, .. } | DirectoryEvent::Expired { document, .. }) => {
+                documents.push(*document);
+            }
+            Work::Keep(aged) => documents.push(aged.document),
+            Work::Typing(_)
+            | Work::Fetch(..)
+            | Work::Command(..)
+            | Work::Replay(_)
+            | Work::Shred(_)
+            | Work::Wake(_) => {}
         }
         // Resolutions, deliveries and marks change the document that holds the message.
         if matches!(work, Work::Resolve(..) | Work::Command(..) | Work::Offer(..) | Work::Scanned(..)) {
@@ -213,6 +224,16 @@ impl Hub {
         missing.extend(
             keys.chunks(limits::PUSH_FACTS_MAX).map(|keys| Query::Keys { conversation: id, keys: keys.to_vec() }),
         );
+        if missing.is_empty() {
+            missing.extend(match work {
+                Work::Keep(aged) => self.keep_misses(slot, aged),
+                Work::Replay(DirectoryEvent::Expired { document, .. }) => {
+                    let row = slot.document(*document).map(|state| state.row).filter(|row| row.ops > 0);
+                    row.and_then(|row| self.remains_missing(slot, *document, &row))
+                }
+                _ => None,
+            });
+        }
         missing
     }
 
@@ -223,8 +244,8 @@ impl Hub {
             (Query::Listing { session, conversation }, Ok(Answer::Listing { row, imported })) => {
                 self.listing_read(session, conversation, row, imported, effects);
             }
-            (Query::Log { session, .. }, Ok(Answer::Log { entries, upto, chain })) => {
-                self.log_read(session, entries, upto, chain, effects);
+            (Query::Log { session, .. }, Ok(Answer::Log { entries, upto, chain, read_at })) => {
+                self.log_read(session, entries, upto, chain, read_at, effects);
             }
             (Query::Catalogue { session, .. }, Ok(Answer::Catalogue { conversations, last })) => {
                 self.catalogue_read(session, conversations, last, effects);
@@ -239,6 +260,10 @@ impl Hub {
                 self.documents_read(after, Some(documents), effects);
             }
             (Query::Documents { after, .. }, _) => self.documents_read(after, None, effects),
+            (Query::Ages { after, .. }, Ok(Answer::Ages { aged, last })) => {
+                self.ages_read(after, Some((aged, last)), effects);
+            }
+            (Query::Ages { after, .. }, _) => self.ages_read(after, None, effects),
             (Query::Retention { .. }, _) => self.compaction.retention_failed(),
             (
                 Query::Chain { session, .. }
@@ -260,7 +285,7 @@ impl Hub {
     fn rows_loaded(&mut self, query: Query, outcome: Result<Answer, LoadFailure>, effects: &mut Vec<Effect>) {
         let id = match &query {
             Query::Conversation(id) | Query::Keys { conversation: id, .. } => *id,
-            Query::Document(document) => document.conversation,
+            Query::Document(document) | Query::Remains(document) => document.conversation,
             _ => return,
         };
         let (started, window_ms) = (self.started, limits::REPLY_WINDOW_MS);
@@ -289,9 +314,10 @@ impl Hub {
             (Query::Document(document), Ok(Answer::Document(state))) => {
                 slot.documents.insert((document.kind, document.number), state.unwrap_or_default());
             }
+            (Query::Remains(document), Ok(Answer::Remains(remains))) => slot.remains = Some((document, *remains)),
             (Query::Keys { keys, .. }, Ok(Answer::Keys(rows))) if rows.len() == keys.len() => {
                 let stands = |row: &IndexRow| match row {
-                    IndexRow::Fact(row) => !slot.undone.contains(&row.document),
+                    IndexRow::Fact(row) => !slot.gone.contains(&row.document),
                     IndexRow::Media(_) => true,
                 };
                 slot.index.extend(keys.into_iter().zip(rows.into_iter().map(|row| row.filter(stands))));
@@ -329,7 +355,8 @@ impl Hub {
             Work::Command(Commander::Session(session, tag, _), _) => self.ack_now(session, tag, vec![outcome], effects),
             Work::Command(Commander::Administrator(request), _)
             | Work::Import(request, _)
-            | Work::ImportUndo(request, _) => effects.push(Effect::Answer { request, outcome }),
+            | Work::ImportUndo(request, _)
+            | Work::Shred(request) => effects.push(Effect::Answer { request, outcome }),
             Work::ImportAsk(request, _) => {
                 effects.push(Effect::ImportPlanned { request, outcome: Err(Box::new(refusal)) });
             }
@@ -344,6 +371,7 @@ impl Hub {
             // Tried again: a loss that cannot be replayed keeps the hub closed, an upload is durable elsewhere.
             Work::Replay(event) => self.replay_later(event, effects),
             Work::Compact(document) | Work::Compacted(document, ..) => self.compaction.failed(document),
+            Work::Keep(aged) => self.expiry.failed(aged.document),
             Work::Scanned(document, _) => self.scanned(document, None, effects),
             Work::Uploaded(member, media) => self.enqueue(id, Work::Uploaded(member, media), effects),
         }

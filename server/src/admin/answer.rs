@@ -8,7 +8,7 @@ use lockstep_protocol::frame::ListedDevice;
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
 use serde::{Deserialize, Serialize};
 
-use super::request::{CollisionName, RoleName};
+use super::request::{CollisionName, KeepText, RoleName};
 use crate::audit::{self, AuditPage, AuditVerdict};
 use crate::keychain::KeyStatus;
 use crate::verify::VerifyReport;
@@ -63,6 +63,8 @@ pub enum Answer {
         /// Its id, hex.
         id: String,
     },
+    /// A conversation was destroyed.
+    Shredded(ShredReport),
     /// Facts were imported.
     Imported {
         /// What became of them.
@@ -220,13 +222,16 @@ pub struct PolicyInfo {
     pub services_lock: bool,
     /// Devices that a member may have at once; 0 for no limit.
     pub devices_max: u32,
+    /// How long messages are kept: `forever`, or a number of days as `90d`.
+    pub keep: KeepText,
 }
 
 impl From<Policy> for PolicyInfo {
     fn from(policy: Policy) -> Self {
-        let Policy { collision, agents_see_unassigned, services_lock, devices_max } = policy;
+        let Policy { collision, agents_see_unassigned, services_lock, devices_max, keep } = policy;
         let devices_max = devices_max.unwrap_or(0);
-        Self { collision: collision.into(), agents_see_unassigned, services_lock, devices_max }
+        let keep = KeepText(keep.unwrap_or_default());
+        Self { collision: collision.into(), agents_see_unassigned, services_lock, devices_max, keep }
     }
 }
 
@@ -243,6 +248,8 @@ pub struct ConversationInfo {
     pub assigned: Vec<u32>,
     /// Its newest entry.
     pub newest_lsn: u64,
+    /// How long its messages are kept; none for as long as the policy says.
+    pub keep: Option<KeepText>,
 }
 
 impl ConversationInfo {
@@ -254,8 +261,24 @@ impl ConversationInfo {
             service: conversation.service.map(|member| member.0),
             assigned: conversation.assigned.iter().map(|member| member.0).collect(),
             newest_lsn: row.newest.0,
+            keep: conversation.keep.map(KeepText),
         }
     }
+}
+
+/// What was destroyed of a conversation, and what it could not reach.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ShredReport {
+    /// Id, hex.
+    pub conversation: String,
+    /// Messages.
+    pub messages: u64,
+    /// Documents with facts.
+    pub documents: u64,
+    /// Data keys.
+    pub keys: usize,
+    /// Devices that are not connected: whatever they hold of it goes when they next connect.
+    pub devices_away: Vec<DeviceInfo>,
 }
 
 /// What became of the facts of an import.

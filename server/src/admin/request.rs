@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use lockstep_protocol::directory::{CollisionPolicy, Policy, Role};
 use lockstep_protocol::id::{ConversationId, DeviceId, ImportId};
+use lockstep_protocol::keep::{Keep, KeepMalformed};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::AuditFilter;
@@ -97,6 +98,18 @@ pub enum Request {
         /// The run.
         import: Hex<ImportId>,
     },
+    /// Sets how long a conversation's messages are kept.
+    ConversationKeep {
+        /// Which conversation.
+        conversation: Hex<ConversationId>,
+        /// For so long; none for as long as the policy says.
+        keep: Option<KeepText>,
+    },
+    /// Destroys a conversation.
+    Shred {
+        /// Which.
+        conversation: Hex<ConversationId>,
+    },
     /// How the hub's keys are.
     KeyStatus,
     /// Wraps all data keys anew, under key-encryption keys of a new generation.
@@ -164,6 +177,9 @@ pub struct PolicyChange {
     /// Devices that a member may have at once; 0 for no limit
     #[arg(long, value_name = "NUMBER")]
     pub devices_max: Option<u32>,
+    /// How long messages are kept: forever, or days from 7d
+    #[arg(long, value_name = "forever|90d")]
+    pub keep: Option<KeepText>,
 }
 
 impl PolicyChange {
@@ -178,7 +194,35 @@ impl PolicyChange {
                 None => policy.devices_max,
                 Some(max) => Some(max).filter(|max| *max > 0),
             },
+            keep: match self.keep {
+                None => policy.keep,
+                Some(keep) => Some(keep.0).filter(|keep| *keep != Keep::FOREVER),
+            },
         }
+    }
+}
+
+/// A keep time as text: `forever`, or `90d`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeepText(pub Keep);
+
+impl FromStr for KeepText {
+    type Err = KeepMalformed;
+
+    fn from_str(text: &str) -> Result<Self, KeepMalformed> {
+        text.parse().map(Self)
+    }
+}
+
+impl Serialize for KeepText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeepText {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

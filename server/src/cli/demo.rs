@@ -251,6 +251,7 @@ async fn import_sample(server: &Server) -> Result<(ConversationId, MessageId), F
         customer: plan.customer.clone(),
         service: Some(MemberId(CHANNEL)),
         assigned: vec![MemberId(2), MemberId(3)],
+        keep: None,
     };
     let opened = server.hub().administer(lockstep_protocol::frame::Command::ConversationOpen(conversation)).await;
     opened.map_err(|error| Failed::new(Exit::Unavailable, "stopping", error.to_string()))?;

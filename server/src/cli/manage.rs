@@ -75,6 +75,10 @@ impl From<ConversationVerb> for Task {
             ConversationVerb::Unassign { conversation, member } => conversation
                 .parse()
                 .map_or_else(Self::Unusable, |conversation| Self::Ask(Request::Unassign { conversation, member })),
+            ConversationVerb::Keep { conversation, keep } => {
+                let ask = |conversation| Self::Ask(Request::ConversationKeep { conversation, keep: keep.0 });
+                conversation.parse().map_or_else(Self::Unusable, ask)
+            }
         }
     }
 }
@@ -118,6 +122,7 @@ pub(super) fn run(options: &Options, task: Task) -> Result<(), Failed> {
 pub(super) fn print(answer: &Answer, qr: bool) -> Result<(), Failed> {
     match answer {
         Answer::Done => output::line("done"),
+        Answer::Shredded(report) => super::shred::print(report),
         Answer::Imported { report } => output::line(&format!("{} kept, {} there before", report.kept, report.known)),
         Answer::Member { id } => output::line(&format!("member {id}")),
         Answer::Conversation { id } => output::line(id),
@@ -162,9 +167,10 @@ pub(super) fn print(answer: &Answer, qr: bool) -> Result<(), Failed> {
             let list = |members: &[u32]| members.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
             let rows = conversations.iter().map(|row| {
                 let service = row.service.map_or(String::new(), |service| service.to_string());
-                vec![row.id.clone(), row.customer.clone(), list(&row.assigned), service]
+                let keep = row.keep.map_or_else(|| "team".to_owned(), |keep| keep.0.to_string());
+                vec![row.id.clone(), row.customer.clone(), list(&row.assigned), service, keep]
             });
-            output::table(&["conversation", "customer", "assigned", "service"], &rows.collect::<Vec<_>>())
+            output::table(&["conversation", "customer", "assigned", "service", "keep"], &rows.collect::<Vec<_>>())
         }
         Answer::ImportKey { key } => output::line(key),
         Answer::Verified(report) => super::verify::print(report),
@@ -188,6 +194,7 @@ pub(super) fn print(answer: &Answer, qr: bool) -> Result<(), Failed> {
                 ("agents see unassigned", policy.agents_see_unassigned.to_string()),
                 ("services lock", policy.services_lock.to_string()),
                 ("devices a member", limit),
+                ("messages are kept", policy.keep.0.to_string()),
             ];
             rows.iter().try_for_each(|(name, value)| output::line(&format!("{name:<21} {value}")))
         }

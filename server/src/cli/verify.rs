@@ -50,9 +50,9 @@ pub(super) fn print(report: &VerifyReport) -> Result<(), Failed> {
     if unnamed > 0 {
         output::line(&format!("… and {unnamed} more"))?;
     }
-    let VerifyReport { rows, entries, audit_rows, shredded, damaged, .. } = report;
+    let VerifyReport { rows, entries, audit_rows, erased, shredded, damaged, .. } = report;
     output::line(&format!(
         "{rows} rows read, {damaged} damaged, {shredded} shredded; proven in their chains: {entries} entries of the log, \
-         {audit_rows} rows of the audit log"
+         {audit_rows} rows of the audit log; {erased} entries of the log were erased and are proven by none"
     ))
 }

@@ -6,9 +6,9 @@
 //! | family | key | value |
 //! |---|---|---|
 //! | `meta` | name, ASCII | see [`Meta`] |
-//! | `log` | LSN (8) | time (8) ‖ log chain (32) ‖ flags (1) ‖ document (21) or conversation (16) or nothing ‖ entry |
+//! | `log` | LSN (8) | time (8) ‖ log chain (32) ‖ flags (1) ‖ document (21) or conversation (16) or nothing ‖ entry; nothing behind the flags of one whose body was erased |
 //! | `tails` | document (21) ‖ LSN (8) | nothing: finds a document's entries in `log` |
-//! | `directory` | 0 ‖ member (4), 1 ‖ device (16), 2 (policy), 3 ‖ device (16), 4 (words) | CBOR of the member, device or policy; when the device was last seen; CBOR of what the team changed in the list of sensitive words |
+//! | `directory` | 0 ‖ member (4), 1 ‖ device (16), 2 (policy), 3 ‖ device (16), 4 (words), 5 ‖ conversation (16) | CBOR of the member, device or policy; when the device was last seen; CBOR of what the team changed in the list of sensitive words; CBOR of `ShredRow` |
 //! | `conversations` | conversation (16) | CBOR of `ConversationRow` |
 //! | `documents` | document (21) | CBOR of `DocumentRow` |
 //! | `chains` | document (21) ‖ actor (16) | CBOR of `ChainRow` |
@@ -31,8 +31,9 @@ use super::seal::Owner;
 ///
 /// 1: snapshots with their tables by rows. 2: by columns; those by rows are still read. 3: rows of `keys` without what
 /// the log says; whole ones are still read. 4: sealed; rows in the clear are still read, until all of them are sealed.
-/// Also the audit log, former members, when devices were seen, and how long the list outside is.
-pub const FORMAT_VERSION: u32 = 4;
+/// Also the audit log, former members, when devices were seen, and how long the list outside is. 5: entries whose body was
+/// erased, shredded conversations.
+pub const FORMAT_VERSION: u32 = 5;
 /// From here on a store has rows that nobody can read without the file of keys.
 pub const FIRST_SEALED_FORMAT: u32 = 4;
 
@@ -147,6 +148,7 @@ const DEVICE: u8 = 1;
 const POLICY: u8 = 2;
 const SEEN: u8 = 3;
 const WORDS: u8 = 4;
+const SHRED: u8 = 5;
 
 /// A row of the family `directory`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -161,6 +163,8 @@ pub enum DirectoryKey {
     Words,
     /// When a device was last seen.
     Seen(DeviceId),
+    /// A shredded conversation.
+    Shred(ConversationId),
 }
 
 impl DirectoryKey {
@@ -173,6 +177,7 @@ impl DirectoryKey {
             Self::Policy => vec![POLICY],
             Self::Words => vec![WORDS],
             Self::Seen(id) => [&[SEEN][..], &id.0].concat(),
+            Self::Shred(id) => [&[SHRED][..], &id.0].concat(),
         }
     }
 
@@ -186,6 +191,7 @@ impl DirectoryKey {
             POLICY if rest.is_empty() => Some(Self::Policy),
             WORDS if rest.is_empty() => Some(Self::Words),
             SEEN => Some(Self::Seen(DeviceId(rest.try_into().ok()?))),
+            SHRED => Some(Self::Shred(ConversationId(rest.try_into().ok()?))),
             _ => None,
         }
     }
@@ -309,6 +315,7 @@ mod tests {
             DirectoryKey::Device(DeviceId([3; 16])),
             DirectoryKey::Policy,
             DirectoryKey::Seen(DeviceId([3; 16])),
+            DirectoryKey::Shred(conversation),
         ] {
             assert_eq!(DirectoryKey::from_bytes(&key.to_bytes()), Some(key));
         }

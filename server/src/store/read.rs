@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use lockstep_core::audit::AuditHead;
 use lockstep_core::query::{Answer, Query, StoredEntry};
-use lockstep_core::row::{ChainRow, ConversationRow, DocumentRow, DocumentState, SnapshotRow};
+use lockstep_core::row::{ChainRow, ConversationRow, DocumentRow, DocumentState, ShredRow, SnapshotRow};
 use lockstep_core::scan::ScanRow;
 use lockstep_protocol::directory::{Device, Member, Policy};
 use lockstep_protocol::document::saved_facts;
@@ -46,6 +46,8 @@ pub struct Stored {
     pub seen: BTreeMap<DeviceId, u64>,
     /// The end of the audit log.
     pub audit: AuditHead,
+    /// Conversations that were shredded.
+    pub shredded: BTreeMap<ConversationId, ShredRow>,
 }
 
 /// The committed state at one moment.
@@ -67,6 +69,7 @@ impl<'a> Reader<'a> {
         let (mut members, mut devices, mut policy) = (BTreeMap::new(), BTreeMap::new(), Policy::default());
         let mut words = None;
         let mut seen = BTreeMap::new();
+        let mut shredded = BTreeMap::new();
         self.scan(Family::Directory, &[], |key, value| {
             let place = Place { family: Family::Directory, key };
             match DirectoryKey::from_bytes(key).ok_or_else(|| StoreError::corrupt(place, "no directory key"))? {
@@ -75,6 +78,7 @@ impl<'a> Reader<'a> {
                 DirectoryKey::Policy => policy = decode(place, value)?,
                 DirectoryKey::Words => words = Some(value.to_vec()),
                 DirectoryKey::Seen(id) => drop(seen.insert(id, decode(place, value)?)),
+                DirectoryKey::Shred(id) => drop(shredded.insert(id, decode(place, value)?)),
             }
             Ok(true)
         })?;
@@ -82,14 +86,14 @@ impl<'a> Reader<'a> {
         if head.lsn > floor {
             let key = head.lsn.0.to_be_bytes();
             let newest = self.log_record(head.lsn)?;
-            if newest.is_none_or(|record| record.chain != head.chain) {
+            if newest.is_none_or(|record| record.chain != Some(head.chain)) {
                 let place = Place { family: Family::Log, key: &key };
                 return Err(StoreError::corrupt(place, "the log does not end where it should"));
             }
         }
         let scan = self.row(Family::Meta, Meta::Scan.key())?.unwrap_or_default();
         let audit = self.audit_end()?;
-        Ok(Stored { head, floor, epochs, members, devices, policy, words, scan, seen, audit })
+        Ok(Stored { head, floor, epochs, members, devices, policy, words, scan, seen, audit, shredded })
     }
 
     /// Answers one of the core's questions.
@@ -123,6 +127,8 @@ impl<'a> Reader<'a> {
             Query::Documents { after, documents_max } => {
                 Answer::Documents(self.next_documents(*after, *documents_max)?)
             }
+            Query::Ages { after, keep, documents_max } => self.ages(*after, *keep, *documents_max)?,
+            Query::Remains(document) => Answer::Remains(Box::new(self.remains(*document)?)),
             Query::Retention { before_ms, documents_max } => self.retention(*before_ms, *documents_max)?,
         })
     }
@@ -208,21 +214,45 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// `Corrupt`, `Engine`.
     pub fn tail(&self, document: DocumentId, after: Lsn, upto: Lsn) -> Result<Vec<StoredEntry>, StoreError> {
+        let mut entries = Vec::new();
+        for lsn in self.tail_lsns(document, after, upto)? {
+            let record = self.log_record(lsn)?.ok_or_else(|| {
+                let key = keys::tail(document, lsn);
+                StoreError::corrupt(Place { family: Family::Tails, key: &key }, "its entry is not in the log")
+            })?;
+            if !record.is_erased() {
+                entries.push(record.stored(lsn));
+            }
+        }
+        Ok(entries)
+    }
+
+    /// LSNs of a document's entries in the log after one LSN, up to another.
+    pub(super) fn tail_lsns(&self, document: DocumentId, after: Lsn, upto: Lsn) -> Result<Vec<Lsn>, StoreError> {
         let prefix = keys::document(document);
         let floor = self.floor()?.lsn;
-        let mut entries = Vec::new();
+        let mut lsns = Vec::new();
         let from = keys::tail(document, after.max(floor).next());
         for item in self.iterate(Family::Tails, &from) {
             let (key, _) = item.map_err(|error| self.store.engine(error))?;
-            let Some(lsn) = key.strip_prefix(&prefix[..]).and_then(keys::lsn_of).filter(|lsn| *lsn <= upto) else {
-                break;
-            };
-            let record = self.log_record(lsn)?.ok_or_else(|| {
-                StoreError::corrupt(Place { family: Family::Tails, key: &key }, "its entry is not in the log")
-            })?;
-            entries.push(record.stored(lsn));
+            match key.strip_prefix(&prefix[..]).and_then(keys::lsn_of).filter(|lsn| *lsn <= upto) {
+                Some(lsn) => lsns.push(lsn),
+                None => break,
+            }
         }
-        Ok(entries)
+        Ok(lsns)
+    }
+
+    /// Conversations that were shredded.
+    pub(super) fn shredded(&self) -> Result<BTreeMap<ConversationId, ShredRow>, StoreError> {
+        let mut shredded = BTreeMap::new();
+        let from = DirectoryKey::Shred(ConversationId([0; 16])).to_bytes();
+        self.scan(Family::Directory, &from, |key, value| {
+            let Some(DirectoryKey::Shred(id)) = DirectoryKey::from_bytes(key) else { return Ok(false) };
+            shredded.insert(id, decode(Place { family: Family::Directory, key }, value)?);
+            Ok(true)
+        })?;
+        Ok(shredded)
     }
 
     /// Every epoch with the LSN after which it began, oldest first.
@@ -293,9 +323,13 @@ impl<'a> Reader<'a> {
         Ok(found)
     }
 
+    pub(super) fn document_row(&self, id: DocumentId) -> Result<Option<DocumentRow>, StoreError> {
+        self.row(Family::Documents, &keys::document(id))
+    }
+
     fn document(&self, id: DocumentId) -> Result<Option<DocumentState>, StoreError> {
         let key = keys::document(id);
-        let row: Option<DocumentRow> = self.row(Family::Documents, &key)?;
+        let row = self.document_row(id)?;
         let mut chains: BTreeMap<ActorId, ChainRow> = BTreeMap::new();
         self.scan(Family::Chains, &key, |found, value| {
             let Some(actor) = found.strip_prefix(&key[..]) else { return Ok(false) };
@@ -313,7 +347,7 @@ impl<'a> Reader<'a> {
         if lsn == floor.lsn {
             return Ok(Some(floor.chain));
         }
-        Ok(self.log_record(lsn)?.map(|record| record.chain))
+        Ok(self.log_record(lsn)?.and_then(|record| record.chain))
     }
 
     fn log(&self, after: Lsn, upto: Lsn, bytes_max: usize) -> Result<Answer, StoreError> {
@@ -329,21 +363,29 @@ impl<'a> Reader<'a> {
                 return Err(StoreError::corrupt(place, "the entry before it is missing"));
             }
             let record = LogRecord::decode(value).ok_or_else(|| StoreError::corrupt(place, "no record of the log"))?;
-            if !entries.is_empty() && bytes + record.entry.len() > bytes_max {
+            // A page ends where its chain is known.
+            if chain.is_some() && bytes + record.entry.len() > bytes_max {
                 return Ok(false);
             }
             bytes += record.entry.len();
-            chain = Some(record.chain);
+            chain = record.chain;
             expected = lsn.next();
             entries.push(record.stored(lsn));
             Ok(true)
         })?;
+        // The page must not end where the chain is not known; at the end of the log it is.
+        while chain.is_none() && entries.pop().is_some() {
+            chain = match entries.last() {
+                Some(entry) => self.chain_at(entry.lsn)?,
+                None => None,
+            };
+        }
         let upto = entries.last().map_or(after, |entry| entry.lsn);
         let chain = match chain {
             Some(chain) => chain,
             None => self.chain_at(upto)?.unwrap_or(self.head()?.chain),
         };
-        Ok(Answer::Log { entries, upto, chain })
+        Ok(Answer::Log { entries, upto, chain, read_at: self.head()?.lsn })
     }
 
     fn catalogue(&self, after: Option<ConversationId>, max: usize) -> Result<Answer, StoreError> {
@@ -363,19 +405,29 @@ impl<'a> Reader<'a> {
 
     fn documents_with_content(&self, conversation: ConversationId) -> Result<Vec<CatalogueDocument>, StoreError> {
         let mut documents = Vec::new();
+        self.documents_of(conversation, |document, row| {
+            if row.ops > 0 {
+                documents.push(CatalogueDocument { document, digest: row.digest });
+            }
+        })?;
+        Ok(documents)
+    }
+
+    /// Calls `each` with the row of every document of a conversation.
+    pub(super) fn documents_of(
+        &self,
+        conversation: ConversationId,
+        mut each: impl FnMut(DocumentId, DocumentRow),
+    ) -> Result<(), StoreError> {
         self.scan(Family::Documents, &conversation.0, |key, value| {
             if !key.starts_with(&conversation.0) {
                 return Ok(false);
             }
             let place = Place { family: Family::Documents, key };
             let document = keys::document_of(key).ok_or_else(|| StoreError::corrupt(place, "no document key"))?;
-            let row: DocumentRow = decode(place, value)?;
-            if row.ops > 0 {
-                documents.push(CatalogueDocument { document, digest: row.digest });
-            }
+            each(document, decode(place, value)?);
             Ok(true)
-        })?;
-        Ok(documents)
+        })
     }
 
     fn retention(&self, before_ms: u64, documents_max: usize) -> Result<Answer, StoreError> {

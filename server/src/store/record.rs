@@ -16,19 +16,23 @@ use super::keys::{self, DOCUMENT_BYTES};
 const HAS_NOTHING: u8 = 0;
 const HAS_CONVERSATION: u8 = 1;
 const HAS_DOCUMENT: u8 = 2;
+/// Its body was erased.
+const ERASED: u8 = 3;
+/// Its body was erased when nobody could read it any more: the log chain is not known, and stands there as zeros.
+const ERASED_UNREAD: u8 = 4;
 
 /// A record of the log without its LSN, which is its key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogRecord {
     /// When the entry was received, milliseconds since 1970.
     pub at_ms: u64,
-    /// The log chain with it.
-    pub chain: LogChain,
+    /// The log chain with it; none where it went with an unreadable body.
+    pub chain: Option<LogChain>,
     /// The conversation it belongs to, if any.
     pub conversation: Option<ConversationId>,
     /// The document it belongs to, if any.
     pub document: Option<DocumentId>,
-    /// The encoded entry.
+    /// The encoded entry; empty if its body was erased.
     pub entry: Bytes,
 }
 
@@ -51,6 +55,13 @@ impl LogRecord {
         bytes.extend_from_slice(&entry.bytes);
     }
 
+    /// One whose body was erased to bytes, appended.
+    pub fn encode_erased(at_ms: u64, chain: Option<&LogChain>, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&at_ms.to_be_bytes());
+        bytes.extend_from_slice(&chain.copied().unwrap_or_default().0);
+        bytes.push(if chain.is_some() { ERASED } else { ERASED_UNREAD });
+    }
+
     /// From bytes; none for bytes that are no record.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
@@ -58,7 +69,8 @@ impl LogRecord {
         let (chain, rest) = rest.split_first_chunk::<32>()?;
         let (flags, rest) = rest.split_first()?;
         let (conversation, document, rest) = match *flags {
-            HAS_NOTHING => (None, None, rest),
+            HAS_NOTHING if !rest.is_empty() => (None, None, rest),
+            ERASED | ERASED_UNREAD if rest.is_empty() => (None, None, rest),
             HAS_CONVERSATION => {
                 let (conversation, rest) = rest.split_first_chunk::<16>()?;
                 (Some(ConversationId(*conversation)), None, rest)
@@ -70,14 +82,23 @@ impl LogRecord {
             }
             _ => return None,
         };
-        let (at_ms, chain) = (u64::from_be_bytes(*at_ms), LogChain(*chain));
+        let at_ms = u64::from_be_bytes(*at_ms);
+        let chain = (*flags != ERASED_UNREAD).then_some(LogChain(*chain));
         Some(Self { at_ms, chain, conversation, document, entry: Bytes::copy_from_slice(rest) })
     }
 
-    /// The entry that was written here, of whatever class.
-    pub(super) fn entry_at(&self, lsn: Lsn) -> LogEntry {
+    /// Whether its body was erased.
+    #[must_use]
+    pub const fn is_erased(&self) -> bool {
+        self.entry.is_empty()
+    }
+
+    /// The entry that was written here, of whatever class; none if its body was erased.
+    pub(super) fn entry_at(&self, lsn: Lsn) -> Option<LogEntry> {
         let Self { at_ms, chain, conversation, document, ref entry } = *self;
-        LogEntry { lsn, bytes: entry.clone(), chain, at_ms, conversation, document, class: Class::Normal }
+        let entry = entry.clone();
+        let whole = LogEntry { lsn, bytes: entry, chain: chain?, at_ms, conversation, document, class: Class::Normal };
+        Some(whole).filter(|entry| !entry.bytes.is_empty())
     }
 
     /// As the core wants it.
@@ -200,12 +221,20 @@ mod tests {
                 document,
                 class: Class::Normal,
             };
-            let record = LogRecord { at_ms, chain, conversation, document, entry: entry.bytes.clone() };
+            let record = LogRecord { at_ms, chain: Some(chain), conversation, document, entry: entry.bytes.clone() };
             let mut bytes = Vec::new();
             LogRecord::encode(&entry, &mut bytes);
             assert_eq!(LogRecord::decode(&bytes), Some(record));
             // Time, log chain, and no flags.
             assert_eq!(LogRecord::decode(&bytes[..8 + 32]), None);
+            for chain in [Some(chain), None] {
+                let mut bytes = Vec::new();
+                LogRecord::encode_erased(at_ms, chain.as_ref(), &mut bytes);
+                let erased = LogRecord { at_ms, chain, conversation: None, document: None, entry: Bytes::new() };
+                assert_eq!(LogRecord::decode(&bytes), Some(erased));
+                bytes.push(0);
+                assert_eq!(LogRecord::decode(&bytes), None);
+            }
         }
         let head = Head { lsn: Lsn(5), at_ms: 6, chain: LogChain([7; 32]) };
         assert_eq!(Head::decode(&head.encode()), Some(head));

@@ -1,6 +1,6 @@
 //! Where only what is sensitive is sealed, a row may stand in the clear until it is known for what it is: a list learns a
 //! word, or the rest of one comes with the next message. It is sealed then; what it replaced is still in the engine's log and
-//! files, and is driven out of them at once, for the keys that it concerns.
+//! files, and is driven out of them at once, for the keys that it concerns. So is what was deleted because of its age.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -47,6 +47,12 @@ impl Store {
         for write in batches.iter().flat_map(|batch| &batch.writes) {
             match write {
                 Write::Reseal(lsn) => self.replaced.add(Family::Log, &lsn.0.to_be_bytes()),
+                Write::DocumentExpired(document, remains) => {
+                    self.replaced.add(Family::Snapshots, &keys::document(*document));
+                    for entry in &remains.entries {
+                        self.replaced.add(Family::Log, &entry.lsn.0.to_be_bytes());
+                    }
+                }
                 Write::Snapshot(document, _, Class::Vault) => {
                     self.replaced.add(Family::Snapshots, &keys::document(*document));
                 }

@@ -88,9 +88,14 @@ impl<'a> Rows<'a> {
     pub(super) fn put_row(&mut self, write: &Write) -> Result<(), StoreError> {
         match write {
             // Those of the whole log, and what needs reading, are written by `Store::commit` itself.
-            Write::Head { .. } | Write::Epoch { .. } | Write::Floor(_) | Write::DocumentGone(_) | Write::Reseal(_) => {
-                Ok(())
-            }
+            Write::Head { .. }
+            | Write::Epoch { .. }
+            | Write::Floor(_)
+            | Write::DocumentGone(_)
+            | Write::DocumentExpired(..)
+            | Write::ConversationGone(_)
+            | Write::Reseal(_) => Ok(()),
+            Write::Shred(id, row) => self.put_directory(DirectoryKey::Shred(*id), Some(row)),
             Write::Words(list) => {
                 let key = DirectoryKey::Words.to_bytes();
                 // What the team calls sensitive is.

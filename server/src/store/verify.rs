@@ -8,14 +8,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockstep_core::row::{ChainRow, ConversationRow, DocumentRow, IndexRow, SnapshotRow};
+use lockstep_core::row::{ChainRow, ConversationRow, DocumentRow, IndexRow, ShredRow, SnapshotRow};
 use lockstep_core::scan::ScanRow;
 use lockstep_protocol::directory::{Device, Member, Policy};
 use lockstep_protocol::document::saved_facts;
 use lockstep_protocol::entry::{Category, Delivery, Entry, EntryBody, HubKey, LogChain, Resolution};
 use lockstep_protocol::fact::KeyId;
 use lockstep_protocol::id::{ActorId, ConversationId, DocumentId, DocumentKind, Epoch, Lsn, MessageId};
-use lockstep_seal::{Class, DataKeyId, record};
+use lockstep_seal::{Class, DataKeyId, RecordError, record};
 
 use super::audit;
 use super::index::Index;
@@ -38,6 +38,8 @@ pub struct Verdict {
     pub rows: u64,
     /// Entries of the log whose place in the chain is proven; none without the hub's key.
     pub entries: u64,
+    /// Entries of the log whose body was erased: the chain beside them is taken as it stands.
+    pub erased: u64,
     /// Rows whose data key was destroyed.
     pub shredded: u64,
     /// Damaged or missing rows.
@@ -70,8 +72,10 @@ impl Reader<'_> {
     /// # Errors
     /// `Engine`: the disk, not what is on it.
     pub fn verify(&self, key: Option<&HubKey>, progress: &mut dyn FnMut(u64)) -> Result<Verdict, StoreError> {
+        // What cannot be read is told of where it stands.
+        let gone = self.shredded().unwrap_or_default().into_keys().collect();
         let mut look =
-            Look { reader: self, key, verdict: Verdict::default(), told: Told::default(), later: Vec::new() };
+            Look { reader: self, key, verdict: Verdict::default(), told: Told::default(), later: Vec::new(), gone };
         for family in Family::ALL {
             look.family(family, progress)?;
         }
@@ -130,6 +134,8 @@ struct Look<'a, 's> {
     told: Told,
     /// Found by comparing rows: told after what the rows themselves show.
     later: Vec<StoreError>,
+    /// Shredded conversations: what the log still says of them, until it is erased, stands nowhere else.
+    gone: BTreeSet<ConversationId>,
 }
 
 impl Look<'_, '_> {
@@ -227,10 +233,8 @@ impl Look<'_, '_> {
                 let id = keys::data_key_of(key).and_then(|_| value.try_into().ok()).map(DataKeyId);
                 let id = id.ok_or_else(|| damaged("no data key"))?;
                 match self.reader.knows(id) {
-                    true => Ok(()),
-                    false => {
-                        Err(damaged("its data key is not in keys/data.keys: it is damaged, or that file is older"))
-                    }
+                    Ok(()) => Ok(()),
+                    Err(error) => Err(StoreError::unreadable(place, error)),
                 }
             }
             Family::Directory => match DirectoryKey::from_bytes(key) {
@@ -239,6 +243,7 @@ impl Look<'_, '_> {
                 Some(DirectoryKey::Policy) => decode::<Policy>(place, value).map(drop),
                 Some(DirectoryKey::Words) => Ok(()),
                 Some(DirectoryKey::Seen(_)) => decode::<u64>(place, value).map(drop),
+                Some(DirectoryKey::Shred(_)) => decode::<ShredRow>(place, value).map(drop),
                 None => Err(damaged("no directory key")),
             },
             Family::Conversations => decode::<ConversationRow>(place, value).map(drop),
@@ -323,16 +328,21 @@ impl Look<'_, '_> {
             Err(error) => return self.verdict.note(error),
         };
         let record = LogRecord::decode(&value);
+        if let Some(erased) = record.as_ref().filter(|record| record.is_erased()) {
+            self.verdict.erased += 1;
+            walk.chain = erased.chain;
+            return Ok(());
+        }
         let entry = record.as_ref().and_then(|record| Entry::from_bytes(&record.entry));
         let Some((record, entry)) = record.zip(entry) else {
             return self.verdict.note(damaged("no entry of the log"));
         };
-        walk.chain = Some(record.chain);
+        walk.chain = record.chain;
         if entry.stamp.lsn != lsn {
             return self.verdict.note(damaged("another entry of the log"));
         }
         if let Some(key) = self.key {
-            let follows = before.is_none_or(|before| before.after(key, &record.entry) == record.chain);
+            let follows = before.is_none_or(|before| Some(before.after(key, &record.entry)) == record.chain);
             if !follows {
                 let what =
                     "it does not follow from the entries before it: it, or one of them, was put there from elsewhere";
@@ -343,7 +353,10 @@ impl Look<'_, '_> {
             }
             self.verdict.entries += u64::from(before.is_some());
         }
-        self.tell(lsn, &record, entry.body)
+        match record.conversation {
+            Some(id) if self.gone.contains(&id) => Ok(()),
+            _ => self.tell(lsn, &record, entry.body),
+        }
     }
 
     fn missing_entries(&mut self, from: Lsn, to: Lsn) -> Result<(), StoreError> {
@@ -491,7 +504,7 @@ impl Reader<'_> {
         self.store().data_key_known(owner, class)
     }
 
-    fn knows(&self, id: DataKeyId) -> bool {
-        self.store().keychain().ring().key(id).is_ok()
+    fn knows(&self, id: DataKeyId) -> Result<(), RecordError> {
+        self.store().keychain().ring().key(id).map(drop)
     }
 }

@@ -77,7 +77,7 @@ impl Course {
     fn talk(&mut self, id: ConversationId) {
         let assigned = vec![MemberId(2), MemberId(3)];
         let customer = self.texts.customer.into();
-        let conversation = Conversation { id, customer, service: Some(MemberId(9)), assigned };
+        let conversation = Conversation { id, customer, service: Some(MemberId(9)), assigned, keep: None };
         done(self.hub.administer(Command::ConversationOpen(conversation)));
         let media = Media {
             hash: MediaHash(self.texts.media_hash),

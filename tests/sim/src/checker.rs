@@ -3,6 +3,7 @@
 mod audit;
 mod bounds;
 mod import;
+mod keep;
 pub mod lock;
 pub mod log;
 pub mod loss;
@@ -198,6 +199,7 @@ impl Checker {
         }
         self.check_durable(frame)?;
         self.check_known(device, frame)?;
+        self.check_not_gone(frame)?;
         self.check_visible(member, frame)
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use lockstep_core::effect::{Batch, CloseReason, Effect, ImportPlan, Report};
-use lockstep_core::hub::{Hub, HubConfig};
+use lockstep_core::hub::{Boot, Hub, HubConfig};
 use lockstep_core::input::{ApplyFailure, ImportSegment, Input, Now, SessionId};
 use lockstep_core::planted::Planted;
 use lockstep_core::query::{Answer, LoadFailure, Query};
@@ -35,6 +35,8 @@ pub struct LocalHub {
     pub store: Store,
     /// Frames sent and not yet taken, in order.
     pub sent: VecDeque<(SessionId, Bytes)>,
+    /// Conversations whose keys were destroyed.
+    pub shredded: Vec<ConversationId>,
     /// Sessions that the hub closed.
     pub closed: Vec<(SessionId, CloseReason)>,
     /// What the hub reported.
@@ -86,6 +88,7 @@ impl LocalHub {
             hub,
             store,
             sent: VecDeque::new(),
+            shredded: Vec::new(),
             closed: Vec::new(),
             reports: Vec::new(),
             now,
@@ -154,6 +157,11 @@ impl LocalHub {
                     document: scan.document,
                     hits: self.worker.unwrap_or(Worker::Facts).scan(&self.store.disk, &scan),
                 },
+                Effect::Shred(conversation) => {
+                    self.store.disk.erase(conversation);
+                    self.shredded.push(conversation);
+                    Input::Shredded { conversation, done: true }
+                }
                 Effect::Answer { outcome, .. } => {
                     self.answers.push(outcome);
                     continue;
@@ -213,6 +221,18 @@ impl LocalHub {
         let entropy = self.draw();
         self.input(Input::Administered { request: 0, command, entropy });
         self.answers.pop().expect("every command is answered")
+    }
+
+    /// What another hub would start from on its store.
+    #[must_use]
+    pub fn boot(&self, restored: bool) -> Boot {
+        self.store.boot(&self.identity, restored, [3; 32])
+    }
+
+    /// Destroys a conversation.
+    pub fn shred(&mut self, conversation: ConversationId) -> Outcome {
+        self.input(Input::ShredAsked { request: 0, conversation });
+        self.answers.pop().expect("every shredding is answered")
     }
 
     /// Asks what a conversation has of some facts, and which imported segment comes next.

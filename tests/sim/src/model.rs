@@ -125,6 +125,10 @@ pub struct LogModel {
     pub imports: BTreeMap<DocumentId, ImportModel>,
     /// The next imported segment's number by conversation.
     pub next_import: BTreeMap<ConversationId, u32>,
+    /// Documents that expired, and with which entry.
+    pub gone: BTreeMap<DocumentId, Lsn>,
+    /// Conversations that were shredded, and with which entry.
+    pub shredded: BTreeMap<ConversationId, Lsn>,
     /// Open segment and card by conversation.
     pub open: BTreeMap<ConversationId, (u32, u32)>,
 }
@@ -191,12 +195,15 @@ impl LogModel {
             EntryBody::Directory(event) => {
                 let mut directory = self.directory().clone();
                 directory.apply(event);
-                if let Some(conversation) = event.conversation() {
+                if let Some(conversation) = event.seen_in() {
                     self.open.entry(conversation).or_default();
                 }
                 self.directories.push((lsn, directory));
-                if let DirectoryEvent::ImportUndone { document, .. } = event {
-                    self.undo(*document);
+                match event {
+                    DirectoryEvent::ImportUndone { document, .. } => self.undo(*document),
+                    DirectoryEvent::Expired { document, .. } => self.expire(*document, lsn),
+                    DirectoryEvent::ConversationShredded { conversation } => self.shred(*conversation, lsn),
+                    _ => {}
                 }
             }
             // Its facts are told apart, see `import`.
@@ -240,6 +247,35 @@ impl LogModel {
             }
         }
         self.imports.insert(document, model);
+    }
+
+    /// A document is gone.
+    fn expire(&mut self, document: DocumentId, lsn: Lsn) {
+        self.gone.insert(document, lsn);
+        self.undo(document);
+        let conversation = document.conversation;
+        for key in self.documents.remove(&document).unwrap_or_default().facts.into_keys() {
+            self.keys.remove(&(conversation, key));
+        }
+        let went = |message: &MessageModel| message.document == document;
+        let accepted = self.messages.iter().filter(|((of, _), known)| *of == conversation && went(known));
+        let newest = accepted.filter_map(|(_, known)| known.accepted).max().unwrap_or_default();
+        // What was accepted before a reply that went counts no more either.
+        self.accepted.entry(conversation).or_default().retain(|accepted| accepted.lsn > newest);
+        self.messages.retain(|(of, _), known| *of != conversation || !went(known));
+    }
+
+    /// A conversation is gone.
+    fn shred(&mut self, conversation: ConversationId, lsn: Lsn) {
+        self.shredded.insert(conversation, lsn);
+        self.documents.retain(|document, _| document.conversation != conversation);
+        self.imports.retain(|document, _| document.conversation != conversation);
+        self.gone.retain(|document, _| document.conversation != conversation);
+        self.keys.retain(|(of, _), _| *of != conversation);
+        self.messages.retain(|(of, _), _| *of != conversation);
+        self.accepted.remove(&conversation);
+        self.next_import.remove(&conversation);
+        self.open.remove(&conversation);
     }
 
     fn undo(&mut self, document: DocumentId) {

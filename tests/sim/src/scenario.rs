@@ -1,10 +1,12 @@
 //! What a seed draws up front: the team, the hub's limits, how bad the world is, and a list of steps. Shrinking drops
 //! steps from that list.
 
+mod keep;
 mod losses;
 
 use lockstep_core::hub::{HubConfig, SegmentLimits};
 use lockstep_protocol::directory::{CollisionPolicy, Policy, Role};
+use lockstep_protocol::keep::Keep;
 use lockstep_protocol::limits::INVITES_PER_MEMBER_MAX;
 
 pub use self::losses::Loss;
@@ -129,6 +131,23 @@ pub enum What {
         /// Chooses which.
         pick: u64,
     },
+    /// Somebody on the hub's machine sets a keep time: the team's, or a conversation's.
+    Keep {
+        /// Which.
+        keep: Option<Keep>,
+        /// Chooses whose.
+        pick: u64,
+    },
+    /// Days pass, for everyone.
+    Leap {
+        /// How many.
+        days: u64,
+    },
+    /// Somebody on the hub's machine destroys a conversation.
+    Shred {
+        /// Chooses which.
+        pick: u64,
+    },
     /// The hub's wall clock jumps.
     HubJump {
         /// New skew, milliseconds.
@@ -229,6 +248,8 @@ pub struct Scenario {
     pub policy: Policy,
     /// How bad the world is.
     pub faults: Faults,
+    /// Keep times end in this seed.
+    pub keeps: bool,
     /// What documents are made of.
     pub worker: Worker,
     /// What happens, in order of time.
@@ -253,6 +274,7 @@ impl Scenario {
             agents_see_unassigned: rng.chance(400),
             services_lock: rng.chance(100),
             devices_max: None,
+            keep: None,
         };
         let duration_ms = rng.skewed(40_000, 500_000);
         let worker = if automerge || seed % 16 == 15 { Worker::Automerge } else { Worker::Facts };
@@ -265,6 +287,7 @@ impl Scenario {
             config,
             policy,
             faults,
+            keeps: false,
             worker,
             steps: Vec::new(),
             duration_ms,
@@ -296,6 +319,7 @@ impl Scenario {
         }
         self.draw_imports();
         self.draw_losses();
+        self.draw_keep();
         self.steps.sort_by_key(|step| step.at_ms);
     }
 
@@ -555,6 +579,7 @@ fn config(rng: &mut Rng) -> HubConfig {
     let late_message_ops = open_ops + rng.between(0, 80) as u32;
     HubConfig {
         retention_ms: rng.skewed(3_000, 120_000),
+        keep_look_ms: 5_000,
         session_queue_bytes_max: rng.between(1_000, 16_000) as usize,
         log_read_bytes_max: rng.between(300, 4_000) as usize,
         conversations_bytes_max: rng.between(1, 6) as usize * 8_192,

@@ -104,6 +104,7 @@ impl<'a> Script<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         let mut hub = LocalHub::new(HubConfig {
             retention_ms: 60_000,
+            keep_look_ms: 5_000,
             session_queue_bytes_max: 4_096,
             log_read_bytes_max: 2_048,
             conversations_bytes_max: 4_096,
@@ -120,7 +121,8 @@ impl<'a> Script<'a> {
             hub.add_member(member, role);
         }
         let assigned = vec![MemberId(2), MemberId(3)];
-        let conversation = Conversation { id: TALK, customer: "Casa".into(), service: Some(MemberId(5)), assigned };
+        let conversation =
+            Conversation { id: TALK, customer: "Casa".into(), service: Some(MemberId(5)), assigned, keep: None };
         assert!(matches!(hub.administer(Command::ConversationOpen(conversation)), Outcome::Done(_)));
         let devices: Vec<LocalDevice> =
             TEAM.iter().map(|(member, _)| hub.enrol(*member, u8::try_from(*member).expect("few members"))).collect();

@@ -8,8 +8,10 @@ use lockstep_core::audit::{AuditEntry, AuditHead};
 use lockstep_core::effect::{Batch, LogEntry, OutsideEvent};
 use lockstep_core::hub::{Boot, HubConfig};
 use lockstep_core::planted::Planted;
-use lockstep_core::query::{Answer, Query, StoredEntry};
-use lockstep_core::row::{Class, ConversationRow, DocumentState, IndexRow, SnapshotRow, Write};
+use lockstep_core::query::{Aged, Answer, Query, StoredEntry};
+use lockstep_core::row::{
+    Class, ConversationRow, DocumentRow, DocumentState, ErasedEntry, IndexRow, Remains, ShredRow, SnapshotRow, Write,
+};
 use lockstep_core::scan::ScanRow;
 use lockstep_protocol::directory::{Device, Member, Policy};
 use lockstep_protocol::entry::{HubKey, LogChain};
@@ -18,6 +20,8 @@ use lockstep_protocol::frame::CatalogueDocument;
 use lockstep_protocol::id::{
     ConversationId, DeviceId, DocumentId, DocumentKind, Epoch, HubId, Lsn, MemberId, PinnedKeyHash,
 };
+
+use lockstep_protocol::keep::Keep;
 
 use crate::rng::Rng;
 use crate::words::SimWords;
@@ -54,6 +58,7 @@ pub struct Disk {
     /// The list of sensitive words.
     pub words: Bytes,
     scan: ScanRow,
+    shredded: BTreeMap<ConversationId, ShredRow>,
 }
 
 /// The store of one hub.
@@ -163,6 +168,7 @@ impl Store {
             outside: self.outside.clone(),
             words: Arc::new(SimWords),
             scan: disk.scan,
+            shredded: disk.shredded.clone(),
             entropy,
             config: identity.config,
             planted: identity.planted,
@@ -218,12 +224,60 @@ impl Disk {
             Write::Snapshot(document, row, _) => {
                 self.snapshots.insert(*document, row.clone());
             }
+            Write::Shred(id, row) => {
+                self.shredded.insert(*id, *row);
+            }
+            Write::DocumentExpired(document, remains) => {
+                self.documents.remove(document);
+                self.snapshots.remove(document);
+                self.by_document.remove(document);
+                for key in &remains.keys {
+                    self.keys.remove(&(document.conversation, *key));
+                }
+                for entry in &remains.entries {
+                    if let Some(logged) = self.log.get_mut(&entry.lsn) {
+                        erase(logged);
+                    }
+                }
+            }
+            Write::ConversationGone(id) => {
+                self.conversations.remove(id);
+                self.documents.retain(|document, _| document.conversation != *id);
+                self.snapshots.retain(|document, _| document.conversation != *id);
+                self.by_document.retain(|document, _| document.conversation != *id);
+                self.keys.retain(|(conversation, _), _| conversation != id);
+            }
             Write::DocumentGone(document) => {
                 self.documents.remove(document);
                 self.snapshots.remove(document);
                 self.keys.retain(|_, row| !matches!(row, IndexRow::Fact(row) if row.document == *document));
             }
         }
+    }
+
+    /// Erases the bodies of a conversation's entries.
+    pub fn erase(&mut self, conversation: ConversationId) {
+        self.log.values_mut().filter(|entry| entry.conversation == Some(conversation)).for_each(erase);
+    }
+
+    /// Whether anything of a document is left.
+    #[must_use]
+    pub fn holds_any_of(&self, document: DocumentId) -> bool {
+        self.documents.contains_key(&document)
+            || self.snapshots.contains_key(&document)
+            || self.by_document.get(&document).is_some_and(|lsns| !lsns.is_empty())
+            || self.log.values().any(|entry| entry.document == Some(document))
+            || self.keys.values().any(|row| matches!(row, IndexRow::Fact(row) if row.document == document))
+    }
+
+    /// Whether anything of a conversation is left.
+    #[must_use]
+    pub fn holds_any_in(&self, conversation: ConversationId) -> bool {
+        self.conversations.contains_key(&conversation)
+            || self.documents.keys().any(|document| document.conversation == conversation)
+            || self.snapshots.keys().any(|document| document.conversation == conversation)
+            || self.keys.keys().any(|(of, _)| *of == conversation)
+            || self.log.values().any(|entry| entry.conversation == Some(conversation))
     }
 
     fn drop_to(&mut self, floor: Lsn) {
@@ -309,6 +363,8 @@ impl Disk {
                 let rows = self.documents.range((from, std::ops::Bound::Unbounded)).map(|(document, _)| *document);
                 Answer::Documents(rows.take(*documents_max).collect())
             }
+            Query::Ages { after, keep, documents_max } => self.read_ages(*after, *keep, *documents_max),
+            Query::Remains(document) => Answer::Remains(Box::new(self.read_remains(*document))),
             Query::Retention { before_ms, documents_max } => self.read_retention(*before_ms, *documents_max),
         }
     }
@@ -332,7 +388,7 @@ impl Disk {
             entries.push(StoredEntry { lsn, bytes: entry.bytes.clone(), conversation });
         }
         let upto = entries.last().map_or(after, |entry| entry.lsn);
-        Answer::Log { chain: self.chain_at(upto).unwrap_or(self.chain), upto, entries }
+        Answer::Log { chain: self.chain_at(upto).unwrap_or(self.chain), upto, entries, read_at: self.head }
     }
 
     fn read_catalogue(&self, after: Option<ConversationId>, max: usize) -> Answer {
@@ -347,6 +403,35 @@ impl Disk {
         held.map(|(document, state)| CatalogueDocument { document: *document, digest: state.row.digest }).collect()
     }
 
+    fn read_ages(&self, after: Option<DocumentId>, team: Keep, documents_max: usize) -> Answer {
+        let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        let page: Vec<_> = self.documents.range((from, std::ops::Bound::Unbounded)).take(documents_max).collect();
+        let last = page.last().filter(|_| page.len() == documents_max).map(|(document, _)| **document);
+        let aged = page.into_iter().filter_map(|(document, state)| {
+            let row = self.conversations.get(&document.conversation)?;
+            let keep = row.conversation.keep.unwrap_or(team);
+            let DocumentRow { ops, oldest_ms, newest_ms, .. } = state.row;
+            let is_open = document.kind == DocumentKind::Segment && document.number == row.open_segment;
+            let counts = ops > 0 && keep != Keep::FOREVER && document.kind != DocumentKind::Card;
+            counts.then_some(Aged { document: *document, keep, is_open, is_stored: true, oldest_ms, newest_ms })
+        });
+        Answer::Ages { aged: aged.collect(), last }
+    }
+
+    fn read_remains(&self, document: DocumentId) -> Remains {
+        let is_of = |row: &IndexRow| matches!(row, IndexRow::Fact(row) if row.document == document);
+        let rows =
+            self.keys.iter().filter(|((conversation, _), row)| *conversation == document.conversation && is_of(row));
+        let entries = self.tail(document, Lsn::ZERO);
+        Remains {
+            newest: self.documents.get(&document).map_or(Lsn::ZERO, |state| state.row.newest),
+            keys: rows.map(|((_, key), _)| *key).collect(),
+            entries: entries
+                .map(|entry| ErasedEntry { lsn: entry.lsn, at_ms: entry.at_ms, chain: entry.chain })
+                .collect(),
+        }
+    }
+
     fn read_retention(&self, before_ms: u64, documents_max: usize) -> Answer {
         let old = self.log.values().take_while(|entry| entry.at_ms < before_ms);
         let upto = old.last().map_or(self.floor, |entry| entry.lsn);
@@ -359,6 +444,12 @@ impl Disk {
         }
         Answer::Retention { upto, uncovered }
     }
+}
+
+/// What stays of an entry whose body is erased.
+fn erase(entry: &mut LogEntry) {
+    entry.bytes = Bytes::new();
+    (entry.conversation, entry.document) = (None, None);
 }
 
 fn set<K: Ord, V: Clone>(rows: &mut BTreeMap<K, V>, key: K, value: Option<&V>) {

@@ -37,6 +37,7 @@ use self::device::SimDevice;
 /// Wall time of true time 0: milliseconds since 1970.
 const WALL_MS: u64 = 1_900_000_000_000;
 const MS: u64 = 1_000;
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Most effects that one input may have: bounded work.
 const EFFECTS_MAX: usize = 20_000;
 /// Most events of one seed; beyond, something runs in circles.
@@ -62,6 +63,7 @@ enum Event {
     LoadDone { run: u64, query: Query, outcome: Result<Answer, LoadFailure> },
     ApplyDone { run: u64, apply: Apply },
     ScanDone { run: u64, scan: Scan },
+    ShredDone { run: u64, conversation: ConversationId },
     HubStop { run: u64, down_ms: u64 },
     ImportBuilt { run: u64, request: u64, segment: Box<lockstep_core::input::ImportSegment> },
     Up { session: SessionId },
@@ -138,6 +140,8 @@ pub struct World {
     imports: import::Imports,
     /// True time at which the steps begin.
     base_us: u64,
+    /// Days that passed in a moment, milliseconds.
+    leap_ms: u64,
     /// What devices held when the hub's disk last went back: it must come back.
     held: Vec<quiescence::Held>,
     calm: bool,
@@ -194,6 +198,7 @@ impl World {
             conversations: Vec::new(),
             imports: import::Imports::default(),
             base_us: 0,
+            leap_ms: 0,
             held: Vec::new(),
             calm: true,
             trace,
@@ -284,6 +289,7 @@ impl World {
             Event::LoadDone { run, query, outcome } => self.hub_loaded(run, query, outcome),
             Event::ApplyDone { run, apply } => self.hub_applied(run, &apply),
             Event::ScanDone { run, scan } => self.hub_scanned(run, &scan),
+            Event::ShredDone { run, conversation } => self.hub_shredded(run, conversation),
             Event::HubStop { run, down_ms } => self.hub_stop(run, down_ms),
             Event::ImportBuilt { run, request, segment } => self.import_built(run, request, segment),
             Event::Up { session } => self.up(session),
@@ -322,6 +328,12 @@ impl World {
             What::HubRollback => self.hub_back(false),
             What::Import { pick } => self.import(pick),
             What::ImportUndo { pick } => self.undo_import(pick),
+            What::Keep { keep, pick } => self.set_keep(keep, pick),
+            What::Leap { days } => {
+                self.leap_ms += days * DAY_MS;
+                Ok(())
+            }
+            What::Shred { pick } => self.shred(pick),
             What::HubJump { skew_ms } => {
                 self.hub.skew_ms = skew_ms;
                 Ok(())
@@ -375,6 +387,7 @@ impl World {
                 customer: "customer".into(),
                 service: service.filter(|_| spec.service).map(|at| MemberId(at as u32 + 1)),
                 assigned: spec.assigned.iter().map(|at| MemberId(*at as u32 + 1)).collect(),
+                keep: None,
             };
             self.conversations.push(conversation.id);
             self.administer(Command::ConversationOpen(conversation))?;

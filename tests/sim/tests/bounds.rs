@@ -71,7 +71,8 @@ fn conversations_in_memory_are_bounded_in_bytes() {
     let conversations: Vec<ConversationId> = (1..=60).map(|n| ConversationId([n; 16])).collect();
     let mut most = 0;
     for id in &conversations {
-        let conversation = Conversation { id: *id, customer: "Casa".into(), service: None, assigned: Vec::new() };
+        let conversation =
+            Conversation { id: *id, customer: "Casa".into(), service: None, assigned: Vec::new(), keep: None };
         assert!(matches!(hub.administer(Command::ConversationOpen(conversation)), Outcome::Done(_)));
         let mut chain = device.chain(DocumentId::segment(*id, 0), 1);
         for random in 0..20 {

@@ -63,7 +63,8 @@ impl Stage {
         hub.add_member(AGENT, Role::Agent);
         hub.add_member(COLLEAGUE, Role::Agent);
         let assigned = vec![MemberId(AGENT), MemberId(COLLEAGUE)];
-        let conversation = Conversation { id: TALK, customer: "Café Lumière".into(), service: None, assigned };
+        let conversation =
+            Conversation { id: TALK, customer: "Café Lumière".into(), service: None, assigned, keep: None };
         assert!(matches!(hub.administer(Command::ConversationOpen(conversation)), Outcome::Done(_)));
         let [agent, colleague] = [AGENT, COLLEAGUE].map(|member| hub.enrol(member, member as u8));
         Self { hub, agent, colleague, drawn: 0 }

@@ -87,7 +87,7 @@ impl Race {
         hub.add_member(AGENT, Role::Agent);
         hub.add_member(COLLEAGUE, Role::Agent);
         let assigned = vec![MemberId(AGENT), MemberId(COLLEAGUE)];
-        let conversation = Conversation { id: TALK, customer: "Ana".into(), service: None, assigned };
+        let conversation = Conversation { id: TALK, customer: "Ana".into(), service: None, assigned, keep: None };
         assert!(matches!(hub.administer(Command::ConversationOpen(conversation)), Outcome::Done(_)));
         let (mut agent, colleague) = (hub.enrol(AGENT, 2), hub.enrol(COLLEAGUE, 3));
         let first = agent.session;

@@ -68,8 +68,13 @@ impl Stage {
         }
         for id in [TALK, OTHER_TALK] {
             let assigned = vec![MemberId(AGENT), MemberId(COLLEAGUE)];
-            let conversation =
-                Conversation { id, customer: "Café Lumière".into(), service: Some(MemberId(SERVICE)), assigned };
+            let conversation = Conversation {
+                id,
+                customer: "Café Lumière".into(),
+                service: Some(MemberId(SERVICE)),
+                assigned,
+                keep: None,
+            };
             assert!(matches!(hub.administer(Command::ConversationOpen(conversation)), Outcome::Done(_)));
         }
         let [agent, colleague, auditor, service, outsider, manager] =

@@ -151,7 +151,7 @@ fn a_policy_bounds_the_devices_of_a_member() {
 fn whoever_leaves_stays_by_name_and_number_and_nothing_else() {
     let mut hub = hub();
     let conversation =
-        Conversation { id: TALK, customer: "Ana".into(), service: None, assigned: vec![MemberId(AGENT)] };
+        Conversation { id: TALK, customer: "Ana".into(), service: None, assigned: vec![MemberId(AGENT)], keep: None };
     hub.administer(Command::ConversationOpen(conversation));
     let mut owner = hub.enrol(1, 1);
     let mut agent = hub.enrol(AGENT, 3);
@@ -240,7 +240,8 @@ fn the_audit_log_tells_who_did_what_and_who_was_refused_what() {
     let owner = hub.enrol(1, 1);
     let mut agent = hub.enrol(AGENT, 3);
     let before = rows(&hub).len();
-    let conversation = Conversation { id: TALK, customer: "Ana".into(), service: None, assigned: Vec::new() };
+    let conversation =
+        Conversation { id: TALK, customer: "Ana".into(), service: None, assigned: Vec::new(), keep: None };
     let command = |hub: &mut LocalHub, device: &LocalDevice, command: Command| {
         hub.send(device.session, &DeviceFrame::Command { tag: 4, command });
     };

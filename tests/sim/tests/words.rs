@@ -44,7 +44,8 @@ impl Stage {
         let mut hub = LocalHub::new(HubConfig { compact_tail: 4, ..HubConfig::default() });
         hub.worker = Some(Worker::Facts);
         let device = hub.enrol(OWNER, 1);
-        let opened = Conversation { id: TALK, customer: "Customer".into(), service: None, assigned: Vec::new() };
+        let opened =
+            Conversation { id: TALK, customer: "Customer".into(), service: None, assigned: Vec::new(), keep: None };
         assert!(matches!(hub.administer(Command::ConversationOpen(opened)), Outcome::Done(_)));
         let chain = device.chain(SEGMENT, 1);
         Self { hub, chain, written: 0 }

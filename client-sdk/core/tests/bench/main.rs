@@ -7,6 +7,7 @@ mod script;
 
 mod epoch;
 mod imported;
+mod keep;
 mod online;
 mod planted;
 mod random;

@@ -36,6 +36,8 @@ const SCRIPTS: &[(ClientBug, &str)] = &[
         ClientBug::UndoneKept,
         "online; entries import0:<a; open; snapshot-imported 0; parsed; fetched none; entries undo0; persist; rows",
     ),
+    (ClientBug::ExpiredKept, "online; entries +a opened1; entries expired0; persist; rows"),
+    (ClientBug::ShredIgnored, "online; entries +a; entries shredded; persist; rows"),
     (ClientBug::ArrivalNotShown, "online; entries s0+a; entries opened1 s1+b; persist; open; older"),
     (ClientBug::CaughtUpAtOnce, "behind; entries +a; persist"),
 ];

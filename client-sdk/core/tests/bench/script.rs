@@ -382,7 +382,13 @@ fn start(rows: &Rows, now: Now, seed: u8, planted: Planted, config: DeviceConfig
 
 fn conversation_row() -> ConversationRow {
     ConversationRow {
-        conversation: Conversation { id: CONVERSATION, customer: "Ann".to_owned(), service: None, assigned: vec![ME] },
+        conversation: Conversation {
+            id: CONVERSATION,
+            customer: "Ann".to_owned(),
+            service: None,
+            assigned: vec![ME],
+            keep: None,
+        },
         open_segment: 0,
         open_card: 0,
         newest: Lsn(1),

@@ -9,6 +9,7 @@ use lockstep_protocol::frame::{
     TailEntry, Team, Welcome,
 };
 use lockstep_protocol::id::{ActorId, ConversationId, DocumentKind, HashPrefix, Lsn, MemberId, PublicKey, Signature};
+use lockstep_protocol::keep::Keep;
 use lockstep_protocol::limits;
 use lockstep_protocol::refusal::{Refusal, RefusalCode};
 use lockstep_protocol::snapshot::{DocumentDigest, Table, TableEvent, TableFact};
@@ -99,6 +100,14 @@ pub(crate) fn device_frames() -> Vec<(&'static str, DeviceFrame)> {
             }),
         ),
         ("command-device-list", command(Command::DeviceList { after: None })),
+        (
+            "command-conversation-keep",
+            command(Command::ConversationKeep { conversation: CONVERSATION, keep: Keep::days(7) }),
+        ),
+        (
+            "command-conversation-keep-unset",
+            command(Command::ConversationKeep { conversation: CONVERSATION, keep: None }),
+        ),
         ("command-device-list-more", command(Command::DeviceList { after: Some(DEVICE) })),
         ("ping", DeviceFrame::Ping {}),
     ]
@@ -193,6 +202,7 @@ pub(crate) fn hub_frames() -> Vec<(&'static str, HubFrame)> {
                     services_lock: true,
                     collision: CollisionPolicy::Flag,
                     devices_max: None,
+                    keep: None,
                 },
                 true,
             ),
@@ -209,6 +219,7 @@ pub(crate) fn hub_frames() -> Vec<(&'static str, HubFrame)> {
                     role: Role::Owner,
                 }),
                 end: None,
+                shredded: None,
             }),
         ),
         (
@@ -223,6 +234,7 @@ pub(crate) fn hub_frames() -> Vec<(&'static str, HubFrame)> {
                     role: Role::Owner,
                 }),
                 end: None,
+                shredded: None,
             }),
         ),
         (
@@ -233,6 +245,18 @@ pub(crate) fn hub_frames() -> Vec<(&'static str, HubFrame)> {
                 conversations: Vec::new(),
                 team: None,
                 end: Some(cursor(24)),
+                shredded: None,
+            }),
+        ),
+        (
+            "catalogue-last-shredded",
+            HubFrame::Catalogue(Catalogue {
+                tag: None,
+                page: 1,
+                conversations: Vec::new(),
+                team: None,
+                end: Some(cursor(24)),
+                shredded: Some(vec![ConversationId(sequence(0x11)), CONVERSATION]),
             }),
         ),
         (
@@ -248,6 +272,7 @@ pub(crate) fn hub_frames() -> Vec<(&'static str, HubFrame)> {
                 }],
                 team: None,
                 end: None,
+                shredded: None,
             }),
         ),
         (

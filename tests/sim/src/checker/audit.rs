@@ -66,6 +66,8 @@ impl Checker {
                     | Act::Unassigned { .. }
                     | Act::Imported { .. }
                     | Act::ImportUndone { .. }
+                    | Act::KeepChanged { .. }
+                    | Act::Expired { .. }
             )
         });
         match invented {

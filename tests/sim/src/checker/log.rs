@@ -38,6 +38,9 @@ impl Checker {
                 self.check_resolution(document.conversation, *message, *resolution, &entry.stamp, true_ms)?;
             }
             EntryBody::Directory(event) if self.replaying => self.check_replayed(event, lsn)?,
+            EntryBody::Directory(DirectoryEvent::Expired { document, .. }) => {
+                self.check_expiry(*document, lsn, wall_ms)?;
+            }
             _ => {}
         }
         let readmitted = match &entry.body {
@@ -47,7 +50,16 @@ impl Checker {
         };
         self.archive.entry((epoch, lsn)).or_default().push(entry.clone());
         let (bytes, chain, run) = (logged.bytes.clone(), logged.chain, self.run);
+        let went = matches!(
+            &entry.body,
+            EntryBody::Directory(DirectoryEvent::Expired { .. } | DirectoryEvent::ConversationShredded { .. })
+        );
+        let before = went.then(|| self.model.keys.clone());
         self.model.push(Recorded { epoch, entry, bytes, chain, true_ms, run, readmitted });
+        if let Some(before) = before {
+            let gone = before.into_keys().filter(|key| !self.model.keys.contains_key(key));
+            self.acknowledged.forget(gone);
+        }
         Ok(())
     }
 
@@ -61,6 +73,9 @@ impl Checker {
         if let Some(first) = self.model.keys.get(&(conversation, placed.fact.key_id())) {
             return Violation::fail("doubled", format!("the key of {lsn:?} stands at {first:?} already: {placed:?}"));
         }
+        if self.model.gone.contains_key(&placed.document) {
+            return breaks("a document that is not gone");
+        }
         let empty = ChainHead::empty(placed.document.kind);
         let document = self.model.documents.get(&placed.document);
         let head = document.and_then(|document| document.chains.get(&placed.actor)).unwrap_or(&empty);
@@ -71,6 +86,7 @@ impl Checker {
             return breaks("the derivation");
         }
         if placed.origin.is_some() {
+            self.check_young(placed, stamp, wall_ms)?;
             return self.check_readmitted(placed, stamp);
         }
         self.check_author(placed, stamp, document.and_then(|known| known.devices.get(&placed.actor)).copied())?;
@@ -194,7 +210,13 @@ impl Checker {
             DirectoryEvent::MemberRemoved { .. }
             | DirectoryEvent::DeviceRevoked { .. }
             | DirectoryEvent::Unassigned { .. }
-            | DirectoryEvent::ImportUndone { .. } => true,
+            | DirectoryEvent::ImportUndone { .. }
+            | DirectoryEvent::KeepChanged { .. }
+            | DirectoryEvent::ConversationShredded { .. } => true,
+            // What was written after another restore may have its number.
+            DirectoryEvent::Expired { document, newest_ms } => {
+                self.newest_ms(*document).is_none_or(|newest| newest <= *newest_ms)
+            }
             DirectoryEvent::PolicyChanged(policy) => {
                 !policy.agents_see_unassigned || directory.policy.agents_see_unassigned
             }

@@ -22,6 +22,13 @@ impl Acknowledged {
         self.facts.insert((conversation, key), (epoch, lsn));
     }
 
+    /// What these keys stood for is gone, and was told to be.
+    pub fn forget(&mut self, gone: impl Iterator<Item = (ConversationId, KeyId)>) {
+        for key in gone {
+            self.facts.remove(&key);
+        }
+    }
+
     /// The disk went back: what it lost was never promised to survive that.
     pub fn forget_after(&mut self, head: Lsn) {
         self.facts.retain(|_, (_, lsn)| *lsn <= head);
@@ -38,6 +45,11 @@ impl Checker {
             && recorded.entry.stamp == *stamp
         {
             let (conversation, key) = (placed.document.conversation, placed.fact.key_id());
+            // An Ack may come long after what it is about has gone.
+            let model = &self.model;
+            if model.gone.contains_key(&placed.document) || model.shredded.contains_key(&conversation) {
+                return;
+            }
             self.acknowledged.take(conversation, key, recorded.epoch, stamp.lsn);
         }
     }

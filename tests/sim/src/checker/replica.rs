@@ -46,6 +46,7 @@ impl Checker {
             };
             let conversation = placed.document.conversation;
             if rows.backfills.contains_key(&conversation)
+                || self.model.gone.contains_key(&placed.document)
                 || rows.facts.contains_key(&(placed.document, placed.actor, placed.seq))
                 || !self.always_sees(member, conversation, from)
             {

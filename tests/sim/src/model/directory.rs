@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_protocol::directory::{DirectoryEvent, Policy, Role};
 use lockstep_protocol::id::{ConversationId, DeviceId, MemberId};
+use lockstep_protocol::keep::Keep;
 
 /// A conversation as far as visibility needs it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -12,6 +13,8 @@ pub struct ConversationModel {
     pub service: Option<MemberId>,
     /// Who is assigned.
     pub assigned: BTreeSet<MemberId>,
+    /// Its keep time.
+    pub keep: Option<Keep>,
 }
 
 /// The directory after some entry.
@@ -39,6 +42,7 @@ impl Directory {
                 agents_see_unassigned: false,
                 services_lock: false,
                 devices_max: None,
+                keep: None,
             },
             conversations: BTreeMap::new(),
         }
@@ -68,6 +72,7 @@ impl Directory {
                 let model = ConversationModel {
                     service: conversation.service,
                     assigned: conversation.assigned.iter().copied().collect(),
+                    keep: conversation.keep,
                 };
                 self.conversations.insert(conversation.id, model);
             }
@@ -77,7 +82,13 @@ impl Directory {
             DirectoryEvent::Unassigned { conversation, member } => {
                 self.conversations.entry(*conversation).or_default().assigned.remove(member);
             }
-            DirectoryEvent::ImportUndone { .. } => {}
+            DirectoryEvent::KeepChanged { conversation, keep } => {
+                self.conversations.entry(*conversation).or_default().keep = *keep;
+            }
+            DirectoryEvent::ConversationShredded { conversation } => {
+                self.conversations.remove(conversation);
+            }
+            DirectoryEvent::ImportUndone { .. } | DirectoryEvent::Expired { .. } => {}
         }
     }
 
@@ -85,6 +96,13 @@ impl Directory {
     #[must_use]
     pub fn role(&self, member: MemberId) -> Option<Role> {
         self.members.get(&member).copied()
+    }
+
+    /// How long a conversation's messages are kept, milliseconds; none for ever.
+    #[must_use]
+    pub fn keep_ms(&self, conversation: ConversationId) -> Option<u64> {
+        let own = self.conversations.get(&conversation).and_then(|known| known.keep);
+        own.or(self.policy.keep).and_then(Keep::ms)
     }
 
     /// Whether the member may see the conversation.

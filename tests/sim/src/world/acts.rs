@@ -163,12 +163,14 @@ impl World {
                 agents_see_unassigned: pick.below(2) == 0,
                 services_lock: pick.below(4) == 0,
                 devices_max: None,
+                keep: self.checker.model.directory().policy.keep,
             }),
             (Act::Open, _) => {
                 let mut id = ConversationId::default();
                 id.0[..8].copy_from_slice(&pick.0.to_be_bytes());
                 id.0[8..].copy_from_slice(&self.now_us.to_be_bytes());
-                let conversation = Conversation { id, customer: "walk-in".into(), service: None, assigned: Vec::new() };
+                let conversation =
+                    Conversation { id, customer: "walk-in".into(), service: None, assigned: Vec::new(), keep: None };
                 Command::ConversationOpen(conversation)
             }
             (Act::RevokeDevice, _) => {

@@ -16,7 +16,7 @@ use lockstep_protocol::id::{ConversationId, DeviceId, DocumentId, Epoch, InviteC
 use lockstep_protocol::refusal::RefusalCode;
 
 use super::acts::sees_reply;
-use super::{Bug, EFFECTS_MAX, Event, MS, WALL_MS, World};
+use super::{Bug, EFFECTS_MAX, Event, MS, World};
 use crate::checker::Violation;
 use crate::checker::screen::Screen;
 use crate::hostile::Hostile;
@@ -123,7 +123,7 @@ impl World {
     fn device_now(&self, at: usize) -> Now {
         let device = &self.devices[at];
         Now {
-            wall_ms: (WALL_MS + self.now_us / MS).saturating_add_signed(device.skew_ms),
+            wall_ms: self.true_wall_ms().saturating_add_signed(device.skew_ms),
             mono_ms: self.now_us / MS - device.started_us / MS,
         }
     }

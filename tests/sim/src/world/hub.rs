@@ -8,16 +8,24 @@ use lockstep_core::hub::Hub;
 use lockstep_core::input::{ApplyFailure, Input, Now, SessionId};
 use lockstep_core::query::{Answer, LoadFailure, Query};
 use lockstep_protocol::codec;
+use lockstep_protocol::directory::Policy;
 use lockstep_protocol::frame::{Command, DeviceFrame, HubFrame};
+use lockstep_protocol::id::ConversationId;
+use lockstep_protocol::keep::Keep;
 use lockstep_protocol::limits::FRAME_BYTES_MAX;
 
 use super::{Bug, EFFECTS_MAX, Event, MS, WALL_MS, World};
 use crate::checker::Violation;
 
 impl World {
+    /// What a right clock shows, milliseconds since 1970.
+    pub(super) const fn true_wall_ms(&self) -> u64 {
+        WALL_MS + self.leap_ms + self.now_us / MS
+    }
+
     fn hub_now(&self) -> Now {
         Now {
-            wall_ms: (WALL_MS + self.now_us / MS).saturating_add_signed(self.hub.skew_ms),
+            wall_ms: self.true_wall_ms().saturating_add_signed(self.hub.skew_ms),
             mono_ms: self.now_us / MS - self.hub.started_us / MS,
         }
     }
@@ -109,6 +117,11 @@ impl World {
                         self.answers.insert(request, outcome);
                     }
                 }
+                Effect::Shred(conversation) => {
+                    let delay_us = self.rng.skewed(100, 900 * MS);
+                    let run = self.hub.run;
+                    self.after(delay_us, Event::ShredDone { run, conversation });
+                }
                 Effect::ImportPlanned { request, outcome } => self.import_planned(request, outcome)?,
                 Effect::Report(report) => self.say(|| format!("hub reports {report:?}")),
                 Effect::Drained => {
@@ -190,6 +203,41 @@ impl World {
         let fails = !self.calm && self.rng.chance(self.scenario.faults.apply_failures);
         let hits = if fails { None } else { self.scenario.worker.scan(&self.hub.store.disk, scan) };
         self.hub_input(Input::Scanned { document: scan.document, hits })
+    }
+
+    /// The bodies of a shredded conversation's entries are erased, and its keys destroyed.
+    pub(super) fn hub_shredded(&mut self, run: u64, conversation: ConversationId) -> Result<(), Violation> {
+        if run != self.hub.run {
+            return Ok(());
+        }
+        let fails = !self.calm && self.rng.chance(200);
+        if !fails {
+            self.hub.store.disk.erase(conversation);
+        }
+        self.say(|| format!("{conversation:?} is erased: {}", !fails));
+        self.hub_input(Input::Shredded { conversation, done: !fails })
+    }
+
+    /// Somebody on the hub's machine sets a keep time.
+    pub(super) fn set_keep(&mut self, keep: Option<Keep>, pick: u64) -> Result<(), Violation> {
+        let policy = self.checker.model.directory().policy;
+        let command = match pick % 2 {
+            0 => Command::PolicySet(Policy { keep, ..policy }),
+            _ => {
+                let conversation = self.conversations[(pick >> 32) as usize % self.conversations.len()];
+                Command::ConversationKeep { conversation, keep }
+            }
+        };
+        self.next_request += 1;
+        let (request, entropy) = (self.next_request, self.rng.bytes());
+        self.hub_input(Input::Administered { request, command, entropy })
+    }
+
+    /// Somebody on the hub's machine destroys a conversation.
+    pub(super) fn shred(&mut self, pick: u64) -> Result<(), Violation> {
+        let conversation = self.conversations[pick as usize % self.conversations.len()];
+        self.next_request += 1;
+        self.hub_input(Input::ShredAsked { request: self.next_request, conversation })
     }
 
     fn hub_sends(&mut self, session: SessionId, bytes: Bytes) -> Result<(), Violation> {
@@ -342,6 +390,8 @@ impl World {
     fn hub_dies(&mut self) {
         self.hub.core = None;
         self.hub.run += 1;
+        // The next one arms its own.
+        self.hub.tick_us = 0;
         self.hub.draining = false;
         self.checker.hub_stopped();
         self.imports.hub_stopped();
@@ -429,7 +479,7 @@ impl World {
     }
 
     pub(super) fn attack(&mut self, at: usize, pick: u64) -> Result<(), Violation> {
-        let wall_ms = WALL_MS + self.now_us / MS;
+        let wall_ms = self.true_wall_ms();
         let Some(session) = self.devices[at].session() else { return Ok(()) };
         let Some(hostile) = &mut self.devices[at].hostile else { return Ok(()) };
         if !hostile.welcomed {

@@ -162,6 +162,7 @@ impl World {
 
     fn final_checks(&self) -> Result<(), Violation> {
         self.checker.check_rows(&self.hub.store.disk)?;
+        self.checker.check_kept(&self.hub.store.disk, self.true_wall_ms())?;
         self.checker.check_acknowledged()?;
         for at in 0..self.devices.len() {
             let device = &self.devices[at];
@@ -225,7 +226,8 @@ impl World {
 
     /// After a return to an older disk nothing is lost that a returning, permitted device held.
     fn check_held(&self) -> Result<(), Violation> {
-        for held in &self.held {
+        // What is older than the keep time does not come back.
+        for held in self.held.iter().filter(|_| !self.scenario.keeps) {
             let device = &self.devices[held.device];
             if device.restored
                 || !self.takes_part(held.device)

@@ -97,7 +97,7 @@ impl Bench {
         PlacedFact { document, actor, seq: head.seq, hash: head.hash.prefix(), fact, opening, origin: None }
     }
 
-    /// `[from=N] [+text | s1+text | opened1 | import0:a,<b | undo0 | grant | revoke | own]*`: one Entries frame after the
+    /// `[from=N] [+text | s1+text | opened1 | import0:a,<b | undo0 | expired0 | old-import0 | shredded | grant | revoke | own]*`: one Entries frame after the
     /// cursor. `missed+text` is not in it; `back+text` brings a known message by another chain; `assign:N` and
     /// `unassign:N` name a member.
     pub(super) fn entries(&mut self, words: &str) {
@@ -138,6 +138,24 @@ impl Bench {
                 let document = DocumentId::imported(CONVERSATION, number.parse().expect("a number"));
                 let stamp = self.stamp(MemberId::HUB, Verdict::Accepted);
                 let event = DirectoryEvent::ImportUndone { document, import: ImportId([1; 16]) };
+                entries.push(Entry { stamp, body: EntryBody::Directory(event) });
+            } else if let Some(number) = word.strip_prefix("expired") {
+                let document = segment(number.parse().expect("a number"));
+                let stamp = self.stamp(MemberId::HUB, Verdict::Accepted);
+                entries.push(Entry {
+                    stamp,
+                    body: EntryBody::Directory(DirectoryEvent::Expired { document, newest_ms: 0 }),
+                });
+            } else if let Some(number) = word.strip_prefix("old-import") {
+                let document = DocumentId::imported(CONVERSATION, number.parse().expect("a number"));
+                let stamp = self.stamp(MemberId::HUB, Verdict::Accepted);
+                entries.push(Entry {
+                    stamp,
+                    body: EntryBody::Directory(DirectoryEvent::Expired { document, newest_ms: 0 }),
+                });
+            } else if word == "shredded" {
+                let stamp = self.stamp(MemberId::HUB, Verdict::Accepted);
+                let event = DirectoryEvent::ConversationShredded { conversation: CONVERSATION };
                 entries.push(Entry { stamp, body: EntryBody::Directory(event) });
             } else if let Some(text) = word.strip_prefix("sent-anyway:") {
                 let stamp = self.stamp(ME, Verdict::Accepted);
@@ -238,7 +256,14 @@ impl Bench {
             documents: documents.collect(),
         };
         let (tag, conversations) = (Some(fetch.tag), vec![listed]);
-        self.frame(HubFrame::Catalogue(Catalogue { tag, page: 0, conversations, team: None, end: None }));
+        self.frame(HubFrame::Catalogue(Catalogue {
+            tag,
+            page: 0,
+            conversations,
+            team: None,
+            end: None,
+            shredded: None,
+        }));
     }
 
     pub(super) fn device_own(&self, document: DocumentId) -> (ActorId, ChainHead) {
@@ -260,11 +285,18 @@ impl Bench {
             documents: Vec::new(),
         };
         let (tag, conversations) = (Some(fetch.tag), vec![listed]);
-        self.frame(HubFrame::Catalogue(Catalogue { tag, page: 0, conversations, team: None, end: None }));
+        self.frame(HubFrame::Catalogue(Catalogue {
+            tag,
+            page: 0,
+            conversations,
+            team: None,
+            end: None,
+            shredded: None,
+        }));
     }
 
-    /// `differs` (the conversation with differing documents), `bare` (without documents), `same` or `none`: a catalogue
-    /// of one page.
+    /// `differs` (the conversation with differing documents), `bare` (without documents), `same`, `none`, or `shredded`,
+    /// which says so: a catalogue of one page.
     pub(super) fn page(&mut self, what: &str) {
         let differs = CatalogueDocument { document: segment(0), digest: Default::default() };
         let mut differs_digest = differs;
@@ -289,7 +321,14 @@ impl Bench {
             _ => Vec::new(),
         };
         let end = Some(self.witness());
-        self.frame(HubFrame::Catalogue(Catalogue { tag: None, page: 0, conversations, team: None, end }));
+        self.frame(HubFrame::Catalogue(Catalogue {
+            tag: None,
+            page: 0,
+            conversations,
+            team: None,
+            end,
+            shredded: (what == "shredded").then(|| vec![CONVERSATION]),
+        }));
     }
 
     /// Answers the oldest Fetch with one document: `tail` entries by the other member (`+text`), or `bytes +text`.
