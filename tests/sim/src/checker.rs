@@ -12,14 +12,14 @@ pub mod screen;
 mod sensitive;
 pub mod visibility;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use lockstep_core::audit::AuditHead;
 use lockstep_core::effect::{Batch, Ticket};
 use lockstep_core::row::Write;
 use lockstep_protocol::entry::{Entry, HubKey};
 use lockstep_protocol::frame::{DeviceFrame, HubFrame, Resolve};
-use lockstep_protocol::id::{ConversationId, DeviceId, Epoch, HubId, Lsn, MemberId, MessageId, PublicKey};
+use lockstep_protocol::id::{ConversationId, DeviceId, DocumentId, Epoch, HubId, Lsn, MemberId, MessageId, PublicKey};
 
 use self::bounds::Bounds;
 use self::lock::{AgainstLease, Leases};
@@ -63,6 +63,8 @@ pub struct Checker {
     hub: HubId,
     /// The log as it is durable.
     pub model: LogModel,
+    /// Documents that had expired when an older disk brought them back.
+    pub expired_once: BTreeSet<DocumentId>,
     /// Every entry that was ever durable, also of branches that a restore cut off.
     pub archive: BTreeMap<(Epoch, Lsn), Vec<Entry>>,
     pending: VecDeque<Pending>,
@@ -101,6 +103,7 @@ impl Checker {
             key,
             hub,
             model: LogModel::default(),
+            expired_once: BTreeSet::new(),
             archive: BTreeMap::new(),
             pending: VecDeque::new(),
             keys: BTreeMap::new(),
@@ -168,6 +171,7 @@ impl Checker {
         self.returns += 1;
         self.audit = audit;
         self.acknowledged.forget_after(model.head());
+        self.expired_once.extend(self.model.gone.keys());
         self.model = model;
     }
 

@@ -214,9 +214,11 @@ impl World {
             for item in device.rows.not_sent.values() {
                 let Some(target) = item.fact.target() else { continue };
                 let Some(model) = self.checker.model.messages.get(&(item.conversation, target)) else { continue };
-                // An imported target may have been taken back, and imported again since.
-                let imported = model.document.kind == DocumentKind::Imported;
-                if item.code == RefusalCode::TargetUnknown.number() && model.member == device.member && !imported {
+                // An imported target may have been taken back, and imported again since; one that expired came back with
+                // an older disk.
+                let went = model.document.kind == DocumentKind::Imported
+                    || self.checker.expired_once.contains(&model.document);
+                if item.code == RefusalCode::TargetUnknown.number() && model.member == device.member && !went {
                     return Violation::fail("not-sent", format!("d{at} gave up {:?}, whose target stands", item.fact));
                 }
             }
