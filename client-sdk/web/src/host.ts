@@ -5,7 +5,7 @@
 
 import type { ActOutcome } from "./core/effect.ts"
 import type { Act } from "./core/input.ts"
-import type { LeaseView, MessageView, ViewEvent } from "./core/view.ts"
+import { type LeaseView, type MessageView, type ViewEvent, applyEvent } from "./core/view.ts"
 import { Driver, type DriverOptions, type ExportedDocument } from "./driver.ts"
 import type { Call, HostEvent, ToHost, ToPage } from "./messages.ts"
 import type { ConversationId } from "./protocol/id.ts"
@@ -196,25 +196,5 @@ export class Host {
   private concerns(page: Page, event: HostEvent): boolean {
     if (event.type !== "View" || event.event.type === "Lease") return true
     return this.threads.get(event.event.conversation)?.pages.has(page) ?? false
-  }
-}
-
-/** A list after a change; the list itself is changed where that is cheaper. */
-export function applyEvent(
-  messages: MessageView[],
-  event: Extract<ViewEvent, { type: "Opened" | "Inserted" | "Changed" | "Removed" }>,
-): MessageView[] {
-  switch (event.type) {
-    case "Opened":
-      return [...event.messages]
-    case "Inserted":
-      messages.splice(event.at, 0, event.message)
-      return messages
-    case "Changed":
-      messages[event.at] = event.message
-      return messages
-    case "Removed":
-      messages.splice(event.at, 1)
-      return messages
   }
 }

@@ -1,7 +1,6 @@
 /** One conversation as a page shows it: its newest messages, and older ones as they are asked for. */
 
-import type { LeaseView, MessageView, OlderState, ViewEvent } from "./core/view.ts"
-import { applyEvent } from "./host.ts"
+import { type LeaseView, type MessageView, type OlderState, type ViewEvent, applyEvent } from "./core/view.ts"
 import { type Live, LiveValue } from "./live.ts"
 import type { Marker } from "./protocol/frame.ts"
 import type { ConversationId } from "./protocol/id.ts"

@@ -88,3 +88,23 @@ export type ViewEvent =
 
 /** Whether an open view can show older messages: none are left, some are, or they are on their way. */
 export type OlderState = "none" | "more" | "loading"
+
+/** A list after a change; the list itself is changed where that is cheaper. */
+export function applyEvent(
+  messages: MessageView[],
+  event: Extract<ViewEvent, { type: "Opened" | "Inserted" | "Changed" | "Removed" }>,
+): MessageView[] {
+  switch (event.type) {
+    case "Opened":
+      return [...event.messages]
+    case "Inserted":
+      messages.splice(event.at, 0, event.message)
+      return messages
+    case "Changed":
+      messages[event.at] = event.message
+      return messages
+    case "Removed":
+      messages.splice(event.at, 1)
+      return messages
+  }
+}

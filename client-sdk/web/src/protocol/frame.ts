@@ -22,7 +22,7 @@ import {
   documentIdCodec,
 } from "./id.ts"
 import * as limits from "./limits.ts"
-import { refusalCodec } from "./refusal.ts"
+import { refusalCodec } from "./refused.ts"
 import { cursorCodec, stampCodec } from "./stamp.ts"
 
 const conversation = fixed<ConversationId>(16)
