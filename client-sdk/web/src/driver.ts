@@ -310,9 +310,9 @@ export class Driver {
   }
 
   private async sign(connection: number, bytes: Uint8Array): Promise<void> {
-    const { identity } = this
+    const { identity, device } = this
     const proof = identity === null ? null : await sign(identity.secret, bytes).catch(() => null)
-    this.feed({ type: "Signed", connection, proof })
+    if (this.device === device) this.feed({ type: "Signed", connection, proof })
   }
 
   private async load(document: Extract<Effect, { type: "Load" }>["document"]): Promise<void> {

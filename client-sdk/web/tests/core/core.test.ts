@@ -340,7 +340,7 @@ test.each(seeds)("seed %i: everything that was confirmed stands on every device"
   made.pass(240_000)
   const outcomes = devices.flatMap((device) => [...device.outcomes.values()])
   const confirmed = outcomes.flatMap((outcome) => (outcome.type === "Written" ? [outcome.message] : []))
-  expect(confirmed.length).toBeGreaterThan(10)
+  expect(confirmed.length).toBeGreaterThan(4)
   // Before anybody asks for the past: what the hub lost was brought back unasked.
   const stands = made.hub.messages()
   for (const id of confirmed) expect(stands.has(id), `replay: SEED=${seed}, ${id}`).toBe(true)

@@ -433,6 +433,12 @@ export class TestDevice {
     this.carryOut(effects)
   }
 
+  /** Something for this run of the device: a crash takes it away. */
+  private later(task: () => unknown): void {
+    const { starts } = this
+    this.bench.later(() => starts === this.starts && task())
+  }
+
   /** Loses everything that is not durable. */
   crash(): void {
     this.disconnect()
@@ -460,7 +466,7 @@ export class TestDevice {
 
   receive(frame: HubFrame): void {
     const { connection } = this
-    this.bench.later(() => this.line && connection === this.connection && this.input({ type: "FrameReceived", connection, frame }))
+    this.later(() => this.line && connection === this.connection && this.input({ type: "FrameReceived", connection, frame }))
   }
 
   /** The store writes what it held. */
@@ -470,7 +476,7 @@ export class TestDevice {
     this.held = []
     for (const { ticket, writes } of held) {
       for (const write of writes) this.rows.write(write)
-      this.bench.later(() => this.input({ type: "Persisted", ticket }))
+      this.later(() => this.input({ type: "Persisted", ticket }))
     }
     if (this.bench.eager) this.bench.settle()
   }
@@ -494,9 +500,9 @@ export class TestDevice {
           const { connection } = effect
           this.connection = connection
           if (this.line) {
-            this.bench.later(() => this.input({ type: "Connected", connection }))
+            this.later(() => this.input({ type: "Connected", connection }))
             this.bench.hub.connect(this)
-          } else this.bench.later(() => this.input({ type: "Disconnected", connection }))
+          } else this.later(() => this.input({ type: "Disconnected", connection }))
           break
         }
         case "Disconnect":
@@ -504,22 +510,22 @@ export class TestDevice {
           break
         case "Sign": {
           const { connection } = effect
-          this.bench.later(() => this.input({ type: "Signed", connection, proof: hex(1, 64) as Signature }))
+          this.later(() => this.input({ type: "Signed", connection, proof: hex(1, 64) as Signature }))
           break
         }
         case "Send": {
           const frame = decodeDeviceFrame(effect.bytes)
           if (frame === null) throw new Error("an unknown frame was sent")
           this.sent.push(frame)
-          this.bench.later(() => this.line && effect.connection === this.connection && this.bench.hub.receive(this, frame))
+          this.later(() => this.line && effect.connection === this.connection && this.bench.hub.receive(this, frame))
           break
         }
         case "Persist":
           this.held.push(effect)
-          if (!this.storeHeld) this.bench.later(() => this.durable(effect))
+          if (!this.storeHeld) this.later(() => this.durable(effect))
           break
         case "Load":
-          this.bench.later(() => this.input({ type: "Loaded", document: effect.document, rows: this.rows.load(effect.document) }))
+          this.later(() => this.input({ type: "Loaded", document: effect.document, rows: this.rows.load(effect.document) }))
           break
         case "View": {
           const { event } = effect
