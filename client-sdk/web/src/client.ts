@@ -14,7 +14,7 @@ import type { Policy, Role } from "./protocol/directory.ts"
 import type { Media } from "./protocol/fact.ts"
 import type { Command, ListedDevice } from "./protocol/frame.ts"
 import type { ConversationId, DeviceId, InviteCode, MemberId, MessageId } from "./protocol/id.ts"
-import { type Link, SYNC_PATH, authority, parseLink } from "./protocol/link.ts"
+import { type Link, SYNC_PATH, authority, formatLink, parseLink } from "./protocol/link.ts"
 import { type Refusal, type RefusalCode, refusalCode } from "./protocol/refusal.ts"
 import { type ConversationItem, INITIAL_STATUS, type Status, type TeamView } from "./status.ts"
 import type { KeptDraft } from "./store/store.ts"
@@ -54,6 +54,8 @@ export class LockstepError extends Error {
 /** A one-time code for a new device. */
 export interface Invitation {
   readonly code: InviteCode
+  /** The pairing link to show as a QR code: it names the hub as this device reaches it. */
+  readonly link: string
   /** Milliseconds that it lives. */
   readonly forMs: number
 }
@@ -260,7 +262,14 @@ export class Client {
   /** Makes a one-time code for a device of a member. */
   async invite(member: MemberId): Promise<Invitation> {
     const answer = await this.ask({ type: "Invite", member })
-    if (answer.type === "Invited") return { code: answer.code, forMs: answer.forMs }
+    const { hub } = this.status.current
+    if (answer.type === "Invited" && hub !== null) {
+      const { code, forMs } = answer
+      const { hostname, port, protocol } = new URL(hub.url)
+      const host = hostname.replace(/^\[(.*)\]$/, "$1")
+      const link = formatLink({ host, port: Number(port) || (protocol === "wss:" ? 443 : 80), pinned: hub.pinned, code })
+      return { code, link, forMs }
+    }
     throw new LockstepError({ type: "Interrupted" })
   }
 
@@ -389,7 +398,6 @@ export class Client {
 
   private takeEvents(events: readonly HostEvent[]): void {
     const views = new Map<ConversationId, Exclude<ViewEvent, { type: "Lease" }>[]>()
-    let conversations: Map<ConversationId, ConversationItem> | null = null
     const notices: Notice[] = []
     for (const event of events) {
       switch (event.type) {
@@ -397,9 +405,7 @@ export class Client {
           this.statusValue.set(event.status)
           break
         case "Conversations":
-          conversations ??= new Map(this.conversationsValue.current.map((item) => [item.id, item]))
-          for (const item of event.changed) conversations.set(item.id, item)
-          for (const id of event.gone) conversations.delete(id)
+          this.conversationsValue.set(merged(this.conversationsValue.current, event.changed, event.gone))
           break
         case "Team":
           this.teamValue.set(event.team)
@@ -431,7 +437,6 @@ export class Client {
           }
       }
     }
-    if (conversations !== null) this.conversationsValue.set([...conversations.values()].sort(newestFirst))
     for (const [conversation, changes] of views) {
       for (const thread of this.threads.get(conversation) ?? []) thread.take(changes)
     }
@@ -441,6 +446,30 @@ export class Client {
 
 function newestFirst(one: ConversationItem, other: ConversationItem): number {
   return other.newest - one.newest || (one.id < other.id ? -1 : 1)
+}
+
+/** Changes beyond which a list is sorted anew. */
+const MERGED_MAX = 64
+
+/** A sorted list after a change. */
+function merged(
+  list: readonly ConversationItem[],
+  changed: readonly ConversationItem[],
+  gone: readonly ConversationId[],
+): readonly ConversationItem[] {
+  const touched = new Set<ConversationId>([...changed.map(({ id }) => id), ...gone])
+  const next = list.filter(({ id }) => !touched.has(id))
+  if (changed.length > MERGED_MAX) return [...next, ...changed].sort(newestFirst)
+  for (const item of changed) {
+    let [low, high] = [0, next.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (newestFirst(next[middle] as ConversationItem, item) < 0) low = middle + 1
+      else high = middle
+    }
+    next.splice(low, 0, item)
+  }
+  return next
 }
 
 function done(outcome: ActOutcome): void {

@@ -13,7 +13,7 @@ import type { NotSentRow, Write } from "./core/row.ts"
 import type { ViewEvent } from "./core/view.ts"
 import { type Identity, makeKey, sign } from "./identity.ts"
 import type { ChangeHash, ConversationId, DocumentDigest, DocumentId, InviteCode, PinnedKeyHash } from "./protocol/id.ts"
-import type { RefusalCode } from "./protocol/refusal.ts"
+import { type RefusalCode, refusalCode } from "./protocol/refusal.ts"
 import type { ChainFact } from "./protocol/saved.ts"
 import { type ConversationItem, INITIAL_STATUS, type Status, type TeamView, itemOf } from "./status.ts"
 import { type KeptDraft, Store, type StoreTrouble, storeTrouble } from "./store/store.ts"
@@ -78,6 +78,7 @@ export class Driver {
   private readonly answers = new Map<Request, (outcome: ActOutcome) => void>()
   private nextRequest: Request = 1
   private stopped: RefusalCode | null = null
+  private refused: RefusalCode | null = null
   private wrongHub = false
   private trouble: StoreTrouble | null = null
   private changed = new Map<ConversationId, ConversationItem | null>()
@@ -173,6 +174,7 @@ export class Driver {
       this.identity = { public: key.public, secret: key.secret, url, pinned }
       await this.store.setIdentity(this.identity)
       this.stopped = null
+      this.refused = null
       this.wrongHub = false
       this.device = null
       await this.start(this.identity)
@@ -361,7 +363,8 @@ export class Driver {
   }
 
   private noticed(notice: Notice): void {
-    if (notice.type === "Online") [this.stopped, this.wrongHub] = [null, false]
+    if (notice.type === "Online") [this.stopped, this.refused, this.wrongHub] = [null, null, false]
+    else if (notice.type === "Refused" && this.device?.member === null) this.refused ??= refusalCode(notice.refusal.code)
     else if (notice.type === "WrongHub") this.wrongHub = true
     else if (notice.type === "Stopped") {
       this.stopped = notice.code
@@ -383,6 +386,8 @@ export class Driver {
     const status: Status = {
       phase: member !== null ? "enrolled" : device !== null && device.session.phase !== "stopped" ? "enrolling" : "new",
       member,
+      device: device?.id ?? null,
+      hub: this.identity === null ? null : { url: this.identity.url, pinned: this.identity.pinned },
       role: device?.team?.role ?? null,
       online: device?.online ?? false,
       caughtUp: device?.session.caughtUp ?? false,
@@ -390,6 +395,7 @@ export class Driver {
       outbox: device === null ? 0 : device.outbox.size + device.resolves.size,
       notSent: device?.notSent.size ?? 0,
       stopped: this.stopped,
+      refused: this.refused,
       updateNeeded: device?.differs ?? false,
       wrongHub: this.wrongHub,
       store: this.trouble ?? "ok",

@@ -9,6 +9,7 @@ import { type LeaseView, type MessageView, type ViewEvent, applyEvent } from "./
 import { Driver, type DriverOptions, type ExportedDocument } from "./driver.ts"
 import type { Call, HostEvent, ToHost, ToPage } from "./messages.ts"
 import type { ConversationId } from "./protocol/id.ts"
+import type { ConversationItem } from "./status.ts"
 import type { KeptDraft } from "./store/store.ts"
 
 /** A page, as the host sees it. */
@@ -41,7 +42,7 @@ export class Host {
     host.driver = await Driver.open(name, options, {
       view: (event) => host.view(event),
       notice: (notice) => host.events.push({ type: "Notice", notice }),
-      conversations: (changed, gone) => host.events.push({ type: "Conversations", changed, gone }),
+      conversations: (changed, gone) => host.conversations(changed, gone),
       team: (team) => host.events.push({ type: "Team", team }),
       notSent: (rows) => host.events.push({ type: "NotSent", rows }),
       status: (status) => host.events.push({ type: "Status", status }),
@@ -164,6 +165,14 @@ export class Host {
   detach(page: Page): void {
     if (!this.pages.delete(page)) return
     for (const conversation of [...this.threads.keys()]) void this.leave(page, conversation)
+  }
+
+  private conversations(changed: readonly ConversationItem[], gone: readonly ConversationId[]): void {
+    this.events.push({ type: "Conversations", changed, gone })
+    for (const conversation of gone) {
+      // The store has deleted it with the conversation.
+      if (this.drafts.delete(conversation)) this.events.push({ type: "Draft", conversation, draft: null })
+    }
   }
 
   private view(event: ViewEvent): void {

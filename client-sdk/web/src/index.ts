@@ -18,6 +18,6 @@ export { type Link, type LinkProblem, formatLink, parseLink } from "./protocol/l
 export { type Refusal, type RefusalClass, type RefusalCode, REFUSAL_NUMBERS, refusalClass, refusalCode } from "./protocol/refusal.ts"
 export type { Collision, CollisionCause, Stamp } from "./protocol/stamp.ts"
 export { connectClient } from "./spawn.ts"
-export type { ConversationItem, Status, TeamView } from "./status.ts"
+export type { ConversationItem, HubAddress, Status, TeamView } from "./status.ts"
 export type { KeptDraft } from "./store/store.ts"
 export type { CardView, Lease, Thread, ThreadState } from "./thread.ts"

@@ -2,10 +2,18 @@
 
 import type { Member, Policy, Role } from "./protocol/directory.ts"
 import type { Marker } from "./protocol/frame.ts"
-import type { ConversationId, Lsn, MemberId } from "./protocol/id.ts"
+import type { ConversationId, DeviceId, Lsn, MemberId, PinnedKeyHash } from "./protocol/id.ts"
 import type { RefusalCode } from "./protocol/refusal.ts"
 import type { ConversationRow, Summary } from "./core/row.ts"
 import type { StoreTrouble } from "./store/store.ts"
+
+/** Where a device's hub is, and how it is recognised. */
+export interface HubAddress {
+  /** Its WebSocket, as `wss://hub.lan:7443/v1/sync`. */
+  readonly url: string
+  /** SHA-256 of its certificate key. */
+  readonly pinned: PinnedKeyHash
+}
 
 /** How the device stands. */
 export interface Status {
@@ -13,6 +21,10 @@ export interface Status {
   readonly phase: "new" | "enrolling" | "enrolled"
   /** Whose device it is. */
   readonly member: MemberId | null
+  /** This device among the member's; null before the first attempt to enrol it. */
+  readonly device: DeviceId | null
+  /** Where its hub is. */
+  readonly hub: HubAddress | null
   /** Their role. */
   readonly role: Role | null
   /** Whether the hub let it in. */
@@ -29,6 +41,8 @@ export interface Status {
   readonly stopped: RefusalCode | null
   /** The page derives other changes than the hub: it sends nothing until it is reloaded in a newer version. */
   readonly updateNeeded: boolean
+  /** While it is enrolled: why the hub refused the code, the name or the device. */
+  readonly refused: RefusalCode | null
   /** Another hub answers at the address. */
   readonly wrongHub: boolean
   /** `full`: the browser gives no more room. `failed`: the store is broken. Nothing is written or sent then. */
@@ -39,6 +53,8 @@ export interface Status {
 export const INITIAL_STATUS: Status = {
   phase: "new",
   member: null,
+  device: null,
+  hub: null,
   role: null,
   online: false,
   caughtUp: false,
@@ -46,6 +62,7 @@ export const INITIAL_STATUS: Status = {
   outbox: 0,
   notSent: 0,
   stopped: null,
+  refused: null,
   updateNeeded: false,
   wrongHub: false,
   store: "ok",

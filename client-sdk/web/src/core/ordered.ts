@@ -27,6 +27,19 @@ export class OrderedMap<K extends string | number, V> {
     this.map.set(key, value)
   }
 
+  /** Adds keys that are not there yet, ascending, with none of the present ones between them. */
+  insertRun(run: readonly (readonly [K, V])[]): void {
+    const [first] = run
+    if (first === undefined) return
+    this.sorted.splice(this.indexOf(first[0]), 0, ...run.map(([key]) => key))
+    for (const [key, value] of run) this.map.set(key, value)
+  }
+
+  /** The key at a position. */
+  keyAt(at: number): K | undefined {
+    return this.sorted[at]
+  }
+
   delete(key: K): boolean {
     if (!this.map.delete(key)) return false
     this.sorted.splice(this.indexOf(key), 1)

@@ -13,6 +13,9 @@ import type { Replica } from "./replica.ts"
 import { openDocument } from "./rewrite.ts"
 import type { MessageView, OlderState, ViewEvent } from "./view.ts"
 
+/** Messages that are told as inserted in one event. */
+const RUN_MAX = 1_024
+
 /** What may have changed since it was shown. */
 class Touched {
   readonly messages = new Set<MessageId>()
@@ -109,7 +112,8 @@ export function openView(d: Device, conversation: ConversationId): void {
   const markers = d.conversations.get(conversation)?.markers ?? []
   if (markers.length > 0) show(d, { type: "Markers", conversation, markers })
   if (d.leases.live.has(conversation)) showLease(d, conversation)
-  touchAll(d, documentId(conversation, "card", 0))
+  // The messages are told; the card is painted with the rest of this turn.
+  touch(d, documentId(conversation, "card", 0), null)
 }
 
 /** Closes a view. */
@@ -268,7 +272,8 @@ function paintMessages(d: Device, conversation: ConversationId, touched: Touched
   for (const document of touched.arrived) for (const id of d.replicas.get(document)?.replica.subjects() ?? []) ids.add(id)
   for (const id of ids) if (!changes.has(id)) changes.set(id, messageView(replicas, pending, resolves, id))
   const ordered = [...changes].sort(([one], [other]) => (one < other ? -1 : 1))
-  for (const [id, message] of ordered) {
+  for (let next = 0; next < ordered.length; next++) {
+    const [id, message] = ordered[next] as (typeof ordered)[number]
     const known = view.shown.get(id)
     if (message === null) {
       if (known === undefined) continue
@@ -276,8 +281,18 @@ function paintMessages(d: Device, conversation: ConversationId, touched: Touched
       view.shown.delete(id)
       show(d, { type: "Removed", conversation, at })
     } else if (known === undefined) {
-      view.shown.set(id, message)
-      show(d, { type: "Inserted", conversation, at: view.shown.indexOf(id), message })
+      // Those that stand next to each other are told in one: a segment that arrives has hundreds.
+      const at = view.shown.indexOf(id)
+      const end = view.shown.keyAt(at)
+      const run: [MessageId, MessageView][] = [[id, message]]
+      for (let more = ordered[next + 1]; run.length < RUN_MAX && more !== undefined; more = ordered[next + 1]) {
+        const [other, fresh] = more
+        if (end !== undefined && other >= end) break
+        next++
+        if (fresh !== null) run.push([other, fresh])
+      }
+      view.shown.insertRun(run)
+      show(d, { type: "Inserted", conversation, at, messages: run.map(([, fresh]) => fresh) })
     } else if (!sameView(known, message)) {
       view.shown.set(id, message)
       show(d, { type: "Changed", conversation, at: view.shown.indexOf(id), message })

@@ -69,7 +69,8 @@ export interface LeaseView {
 /** A change of an open view. `at` is a position in its list before (`Removed`) or after (others) the change. */
 export type ViewEvent =
   | { readonly type: "Opened"; readonly conversation: ConversationId; readonly messages: readonly MessageView[] }
-  | { readonly type: "Inserted"; readonly conversation: ConversationId; readonly at: number; readonly message: MessageView }
+  /** Messages appeared next to each other: the first of them stands at `at`. */
+  | { readonly type: "Inserted"; readonly conversation: ConversationId; readonly at: number; readonly messages: readonly MessageView[] }
   | { readonly type: "Changed"; readonly conversation: ConversationId; readonly at: number; readonly message: MessageView }
   | { readonly type: "Removed"; readonly conversation: ConversationId; readonly at: number }
   | { readonly type: "Lease"; readonly conversation: ConversationId; readonly lease: LeaseView | null }
@@ -98,7 +99,7 @@ export function applyEvent(
     case "Opened":
       return [...event.messages]
     case "Inserted":
-      messages.splice(event.at, 0, event.message)
+      messages.splice(event.at, 0, ...event.messages)
       return messages
     case "Changed":
       messages[event.at] = event.message

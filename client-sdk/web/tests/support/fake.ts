@@ -530,7 +530,7 @@ export class TestDevice {
         case "View": {
           const { event } = effect
           if (event.type === "Closed") this.shown.delete(event.conversation)
-          else if ("message" in event || event.type === "Opened" || event.type === "Removed") {
+          else if ("message" in event || "messages" in event || event.type === "Removed") {
             this.shown.set(event.conversation, applyEvent(this.shown.get(event.conversation) ?? [], event))
           }
           break
