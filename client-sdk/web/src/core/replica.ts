@@ -62,6 +62,11 @@ export class Replica {
 
   /** Adds a stamped fact and whatever waited for it; false if its place is taken already. */
   addFact(row: FactRow): boolean {
+    return this.add(row, null)
+  }
+
+  /** `derived`: the chain's head after it, where it is known already. */
+  private add(row: FactRow, derived: ChainHead | null): boolean {
     const { actor, seq, fact, hash } = row.placed
     let chain = this.byPlace.get(actor)
     if (chain === undefined) this.byPlace.set(actor, (chain = new Map<number, HeldFact>()))
@@ -76,7 +81,7 @@ export class Replica {
       else about.push(held)
     }
     this.sum.toggleParked(hash, row.stamp.mac)
-    this.extend(actor, chain)
+    this.extend(actor, chain, derived)
     return true
   }
 
@@ -85,13 +90,13 @@ export class Replica {
     if (checkFact(fact, this.kind) !== null) return false
     const head = this.head(actor)
     if (seq !== head.seq + 1) return false
-    const hash = prefixOf(derive(actor, head, fact).hash)
-    const placed = { document: this.document, actor, seq, hash, fact, opening: null, origin: null }
-    return this.addFact({ epoch, stamp, placed })
+    const derived = derive(actor, head, fact)
+    const placed = { document: this.document, actor, seq, hash: prefixOf(derived.hash), fact, opening: null, origin: null }
+    return this.add({ epoch, stamp, placed }, derived)
   }
 
   /** Derives the changes of a chain as far as it has no hole. */
-  private extend(actor: ActorId, chain: ReadonlyMap<number, HeldFact>): void {
+  private extend(actor: ActorId, chain: ReadonlyMap<number, HeldFact>, derived: ChainHead | null): void {
     let head = this.head(actor)
     for (;;) {
       const held = chain.get(head.seq + 1)
@@ -101,7 +106,7 @@ export class Replica {
         this.differs = true
         return
       }
-      head = derive(actor, head, placed.fact)
+      head = derived?.seq === head.seq + 1 ? derived : derive(actor, head, placed.fact)
       this.differs ||= prefixOf(head.hash) !== placed.hash
       held.hash = head.hash
       this.sum.toggleParked(placed.hash, stamp.mac)

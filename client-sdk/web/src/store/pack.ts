@@ -3,7 +3,7 @@
 import { decode, encode, fixed, list, struct, u32 } from "../protocol/codec.ts"
 import { entryBodyCodec, placedFactCodec } from "../protocol/entry.ts"
 import type { Epoch } from "../protocol/id.ts"
-import { stampCodec } from "../protocol/stamp.ts"
+import { type Stamp, stampCodec } from "../protocol/stamp.ts"
 import type { EventRow, FactRow } from "../core/row.ts"
 
 const packCodec = struct({
@@ -28,6 +28,28 @@ export function pack({ facts, events }: DocumentRows): Uint8Array {
   return encode(packCodec, { epochs, facts: facts.map(indexed), events: events.map(indexed) })
 }
 
+/**
+ * Lets rows of one document share what they have in common: read from bytes, each has strings of its own, and half of
+ * a tab's memory would be copies of ids.
+ */
+class Shared {
+  private readonly strings = new Map<string, string>()
+  private stamp: Stamp | null = null
+
+  id<T extends string>(text: T): T {
+    const known = this.strings.get(text)
+    if (known === undefined) this.strings.set(text, text)
+    return (known ?? text) as T
+  }
+
+  /** One stamp covers all facts of an imported segment. */
+  stampOf(stamp: Stamp): Stamp {
+    const { stamp: last } = this
+    if (last === null || last.mac !== stamp.mac || last.lsn !== stamp.lsn || last.atMs !== stamp.atMs) this.stamp = stamp
+    return this.stamp ?? stamp
+  }
+}
+
 /** Rows from bytes; throws a `DecodeError` where they are damaged. */
 export function unpack(bytes: Uint8Array): DocumentRows {
   const { epochs, facts, events } = decode(packCodec, bytes)
@@ -36,5 +58,13 @@ export function unpack(bytes: Uint8Array): DocumentRows {
     if (epoch === undefined) throw new RangeError("a packed row of no epoch")
     return { ...row, epoch }
   }
-  return { facts: facts.map(named), events: events.map(named) }
+  const shared = new Shared()
+  return {
+    facts: facts.map((row) => {
+      const { document, actor } = row.placed
+      const placed = { ...row.placed, document: shared.id(document), actor: shared.id(actor) }
+      return named({ ...row, stamp: shared.stampOf(row.stamp), placed })
+    }),
+    events: events.map(named),
+  }
 }
