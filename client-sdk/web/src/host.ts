@@ -29,6 +29,8 @@ interface OpenThread {
 export class Host {
   private readonly pages = new Set<Page>()
   private readonly threads = new Map<ConversationId, OpenThread>()
+  /** Views that the host itself is closing: that they are closed is nobody's news. */
+  private readonly closing = new Map<ConversationId, number>()
   private readonly leases = new Map<ConversationId, { lease: LeaseView; untilMs: number }>()
   private drafts = new Map<ConversationId, KeptDraft>()
   private events: HostEvent[] = []
@@ -145,7 +147,16 @@ export class Host {
     thread?.pages.delete(page)
     if (thread === undefined || thread.pages.size > 0) return { type: "Done" }
     this.threads.delete(conversation)
-    return this.driver.act({ type: "Close", conversation })
+    return this.closeView(conversation)
+  }
+
+  private async closeView(conversation: ConversationId): Promise<ActOutcome> {
+    this.closing.set(conversation, (this.closing.get(conversation) ?? 0) + 1)
+    const outcome = await this.driver.act({ type: "Close", conversation })
+    const left = (this.closing.get(conversation) ?? 1) - 1
+    if (left === 0) this.closing.delete(conversation)
+    else this.closing.set(conversation, left)
+    return outcome
   }
 
   private async draft(conversation: ConversationId, draft: KeptDraft | null): Promise<ActOutcome> {
@@ -176,8 +187,10 @@ export class Host {
   }
 
   private view(event: ViewEvent): void {
-    this.events.push({ type: "View", event })
     const { conversation } = event
+    // It may be open again by now, for a page that came a moment later.
+    if (event.type === "Closed" && this.closing.has(conversation)) return
+    this.events.push({ type: "View", event })
     if (event.type === "Lease") {
       if (event.lease === null) this.leases.delete(conversation)
       else this.leases.set(conversation, { lease: event.lease, untilMs: performance.now() + event.lease.forMs })

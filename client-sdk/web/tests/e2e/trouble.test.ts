@@ -204,4 +204,11 @@ test("two pages are one device: both show it, drafts are in both, and it goes on
   other.close()
   ann = await reopened(ann, "ann")
   expect(ann.client.drafts.current.get(conversation)?.body).toBe("half a rep")
+  // Opened, closed and opened again before its messages are read from the store, as user interfaces do.
+  const first = ann.client.open(conversation)
+  first.close()
+  const second = ann.client.open(conversation)
+  await until(second, ({ messages }) => messages.length === 2)
+  await ann.client.note(conversation, "third")
+  await until(second, ({ messages, gone }) => messages.length === 3 && !gone)
 })
