@@ -46,7 +46,7 @@ export class Thread implements Live<ThreadState> {
   /** @internal Made by `Client.open`. */
   constructor(
     readonly conversation: ConversationId,
-    private readonly ask: (what: "ShowOlder" | "Close") => void,
+    private readonly ask: (what: "ShowOlder" | "ShowNewest" | "Close") => void,
   ) {}
 
   get current(): ThreadState {
@@ -56,6 +56,14 @@ export class Thread implements Live<ThreadState> {
   /** Shows one older segment, some hundred messages. Nothing happens while one is on its way, or if there is none. */
   loadOlder(): void {
     if (!this.closed && this.current.older === "more") this.ask("ShowOlder")
+  }
+
+  /**
+   * Lets go of older messages: for a page that has come back from far up, whose memory they take. Also in other tabs
+   * that show this conversation.
+   */
+  trim(): void {
+    if (!this.closed) this.ask("ShowNewest")
   }
 
   /** The page shows it no more. */

@@ -17,7 +17,7 @@ import { OUTBOX_MAX } from "./outbox.ts"
 import { laterReply } from "./replica.ts"
 import { append, newUlid, nextOrder, openDocument } from "./rewrite.ts"
 import type { AcceptedReply } from "./row.ts"
-import { closeView, nextOlder, oldestShown, openView, showOlder, touch } from "./screen.ts"
+import { closeView, nextOlder, oldestShown, openView, showNewest, showOlder, touch } from "./screen.ts"
 import { connectNow, enrol, send } from "./session.ts"
 import { write } from "./transaction.ts"
 import type { MessageView } from "./view.ts"
@@ -95,6 +95,9 @@ function tryAct(d: Device, request: Request, what: Act): ActOutcome | null {
       return DONE
     case "ShowOlder":
       showOlder(d, what.conversation)
+      return DONE
+    case "ShowNewest":
+      showNewest(d, what.conversation)
       return DONE
     case "Close":
       closeView(d, what.conversation)

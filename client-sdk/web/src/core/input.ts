@@ -68,6 +68,8 @@ export type Act =
   | { readonly type: "Open"; readonly conversation: ConversationId }
   /** Shows one older segment in an open view, fetched if it is not held. */
   | { readonly type: "ShowOlder"; readonly conversation: ConversationId }
+  /** Lets go of what an open view shows beyond the newest: a long way back takes memory. */
+  | { readonly type: "ShowNewest"; readonly conversation: ConversationId }
   | { readonly type: "Close"; readonly conversation: ConversationId }
   /** Removes an item of "not sent, because …". */
   | { readonly type: "Dismiss"; readonly item: number }

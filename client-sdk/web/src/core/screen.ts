@@ -116,6 +116,11 @@ export function openView(d: Device, conversation: ConversationId): void {
   touch(d, documentId(conversation, "card", 0), null)
 }
 
+/** Lets an open view begin where it would if it were opened now. */
+export function showNewest(d: Device, conversation: ConversationId): void {
+  if (d.screen.views.delete(conversation)) openView(d, conversation)
+}
+
 /** Closes a view. */
 export function closeView(d: Device, conversation: ConversationId): void {
   for (const document of d.wanted) if (conversationOf(document) === conversation) d.wanted.delete(document)

@@ -205,6 +205,10 @@ test("a new device has the newest segment and asks for older ones when they are 
     expect(texts(fresh).length).toBe(count)
   }
   expect(fresh.device.hasOlder(conversationId(1))).toBe(false)
+  fresh.act({ type: "ShowNewest", conversation: conversationId(1) })
+  expect(texts(fresh).length).toBe(3)
+  for (let loads = 0; loads < 4; loads++) fresh.act({ type: "ShowOlder", conversation: conversationId(1) })
+  expect(texts(fresh).length).toBe(23)
   expect(fresh.shown.get(conversationId(1))?.[0]?.reactions).toEqual([[1, "👍"]])
   expect(fresh.heads()).toEqual(ann.heads())
 })
@@ -305,7 +309,7 @@ test.each(seeds)("seed %i: everything that was confirmed stands on every device"
         device.act({ type: "ShowOlder", conversation })
         break
       case 6:
-        device.act({ type: "Close", conversation })
+        device.act({ type: below(2) === 0 ? "Close" : "ShowNewest", conversation })
         break
       case 7:
         if (some !== undefined) device.act({ type: "React", conversation, message: some.id, emoji: ["👍", "❤", ""][below(3)] as string })
