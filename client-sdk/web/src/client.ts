@@ -47,7 +47,9 @@ export type Failure =
 export class LockstepError extends Error {
   override readonly name = "LockstepError"
   constructor(readonly failure: Failure) {
-    super(failure.type === "Rejected" ? `rejected: ${failure.code ?? failure.refusal?.message ?? "unknown"}` : failure.type)
+    super(
+      failure.type === "Rejected" ? `rejected: ${failure.code ?? failure.refusal?.message ?? "unknown"}` : failure.type,
+    )
   }
 }
 
@@ -267,7 +269,12 @@ export class Client {
       const { code, forMs } = answer
       const { hostname, port, protocol } = new URL(hub.url)
       const host = hostname.replace(/^\[(.*)\]$/, "$1")
-      const link = formatLink({ host, port: Number(port) || (protocol === "wss:" ? 443 : 80), pinned: hub.pinned, code })
+      const link = formatLink({
+        host,
+        port: Number(port) || (protocol === "wss:" ? 443 : 80),
+        pinned: hub.pinned,
+        code,
+      })
       return { code, link, forMs }
     }
     throw new LockstepError({ type: "Interrupted" })
@@ -276,7 +283,7 @@ export class Client {
   /** Every device that one may revoke. */
   async devices(): Promise<ListedDevice[]> {
     const all: ListedDevice[] = []
-    for (let after: DeviceId | null = null; ; ) {
+    for (let after: DeviceId | null = null; ;) {
       const answer = await this.ask({ type: "DeviceList", after })
       const listed: ListedDevice[] = answer.type === "Devices" ? answer.devices : []
       all.push(...listed)
@@ -296,7 +303,11 @@ export class Client {
   }
 
   /** Opens a conversation with a customer. */
-  async openConversation(customer: string, assigned: readonly MemberId[] = [], service: MemberId | null = null): Promise<ConversationId> {
+  async openConversation(
+    customer: string,
+    assigned: readonly MemberId[] = [],
+    service: MemberId | null = null,
+  ): Promise<ConversationId> {
     const random = crypto.getRandomValues(new Uint8Array(16))
     const id = Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("") as ConversationId
     await this.command({ type: "ConversationOpen", conversation: { id, customer, service, assigned: [...assigned] } })

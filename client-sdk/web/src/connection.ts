@@ -23,7 +23,11 @@ export class Connection {
   private readonly socket: WebSocket
   private over = false
 
-  constructor(open: OpenSocket, url: string, private readonly events: ConnectionEvents) {
+  constructor(
+    open: OpenSocket,
+    url: string,
+    private readonly events: ConnectionEvents,
+  ) {
     this.socket = open(url)
     this.socket.binaryType = "arraybuffer"
     this.socket.onopen = () => {

@@ -12,7 +12,14 @@ import { Replica } from "./core/replica.ts"
 import type { NotSentRow, Write } from "./core/row.ts"
 import type { ViewEvent } from "./core/view.ts"
 import { type Identity, makeKey, sign } from "./identity.ts"
-import type { ChangeHash, ConversationId, DocumentDigest, DocumentId, InviteCode, PinnedKeyHash } from "./protocol/id.ts"
+import type {
+  ChangeHash,
+  ConversationId,
+  DocumentDigest,
+  DocumentId,
+  InviteCode,
+  PinnedKeyHash,
+} from "./protocol/id.ts"
 import { type RefusalCode, refusalCode } from "./protocol/refusal.ts"
 import type { ChainFact } from "./protocol/saved.ts"
 import { type ConversationItem, INITIAL_STATUS, type Status, type TeamView, itemOf } from "./status.ts"
@@ -113,7 +120,12 @@ export class Driver {
 
   /** Conversations that are shown, in no order. */
   conversations(): ConversationItem[] {
-    return this.device?.conversations.values().map(itemOf).filter((item) => item !== null) ?? []
+    return (
+      this.device?.conversations
+        .values()
+        .map(itemOf)
+        .filter((item) => item !== null) ?? []
+    )
   }
 
   /** The team, once known. */
@@ -137,8 +149,16 @@ export class Driver {
         const { facts, events } = await this.store.load(document)
         const replica = Replica.fromRows(document, facts, events)
         const chained = [...replica.facts()].filter((held) => held.hash !== null)
-        const placed = chained.map(({ row: { placed: { actor, seq, fact } } }) => ({ actor, seq, fact }))
-        placed.sort((one, other) => (one.actor === other.actor ? one.seq - other.seq : one.actor < other.actor ? -1 : 1))
+        const placed = chained.map(
+          ({
+            row: {
+              placed: { actor, seq, fact },
+            },
+          }) => ({ actor, seq, fact }),
+        )
+        placed.sort((one, other) =>
+          one.actor === other.actor ? one.seq - other.seq : one.actor < other.actor ? -1 : 1,
+        )
         const heads = [...replica.chains.values()].map(({ hash }) => hash).sort()
         return { document, facts: placed, heads, digest: replica.digest }
       }),
@@ -364,7 +384,8 @@ export class Driver {
 
   private noticed(notice: Notice): void {
     if (notice.type === "Online") [this.stopped, this.refused, this.wrongHub] = [null, null, false]
-    else if (notice.type === "Refused" && this.device?.member === null) this.refused ??= refusalCode(notice.refusal.code)
+    else if (notice.type === "Refused" && this.device?.member === null)
+      this.refused ??= refusalCode(notice.refusal.code)
     else if (notice.type === "WrongHub") this.wrongHub = true
     else if (notice.type === "Stopped") {
       this.stopped = notice.code
@@ -380,7 +401,10 @@ export class Driver {
       const items = [...this.changed]
       this.changed = new Map()
       const gone = items.flatMap(([id, item]) => (item === null ? [id] : []))
-      this.events.conversations(items.flatMap(([, item]) => item ?? []), gone)
+      this.events.conversations(
+        items.flatMap(([, item]) => item ?? []),
+        gone,
+      )
     }
     const member = device?.member ?? null
     const status: Status = {
@@ -412,7 +436,9 @@ export class Driver {
     if (this.timer !== null) clearTimeout(this.timer)
     const at = this.device?.nextWake() ?? null
     this.timer =
-      at === null || this.closed ? null : setTimeout(() => this.feed({ type: "Ticked" }), Math.max(0, at - now().monoMs))
+      at === null || this.closed
+        ? null
+        : setTimeout(() => this.feed({ type: "Ticked" }), Math.max(0, at - now().monoMs))
   }
 }
 

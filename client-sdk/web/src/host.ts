@@ -89,7 +89,9 @@ export class Host {
   private state(): Extract<ToPage, { type: "Attached" }>["state"] {
     const { driver } = this
     const nowMs = performance.now()
-    const leases = [...this.leases].map(([id, { lease, untilMs }]) => [id, { ...lease, forMs: untilMs - nowMs }] as const)
+    const leases = [...this.leases].map(
+      ([id, { lease, untilMs }]) => [id, { ...lease, forMs: untilMs - nowMs }] as const,
+    )
     return {
       status: driver.status,
       conversations: driver.conversations(),
@@ -200,7 +202,8 @@ export class Host {
     if (thread === undefined) return
     if (event.type === "Closed") this.flush()
     if (event.type === "Closed") this.threads.delete(conversation)
-    else if (event.type === "Markers" || event.type === "Card" || event.type === "Older") thread.latest.set(event.type, event)
+    else if (event.type === "Markers" || event.type === "Card" || event.type === "Older")
+      thread.latest.set(event.type, event)
     else thread.messages = applyEvent(thread.messages ?? [], event)
   }
 

@@ -9,8 +9,7 @@ import type { PinnedKeyHash, PublicKey, Signature } from "./protocol/id.ts"
  * The secret key: one of the browser's own that no code can read, where it knows Ed25519; else its bytes.
  */
 export type SecretKey =
-  | { readonly type: "webcrypto"; readonly key: CryptoKey }
-  | { readonly type: "raw"; readonly seed: Uint8Array }
+  { readonly type: "webcrypto"; readonly key: CryptoKey } | { readonly type: "raw"; readonly seed: Uint8Array }
 
 /** What is kept beside the rows. */
 export interface Identity {

@@ -15,7 +15,14 @@ export type { Direction, Fact, Media } from "./protocol/fact.ts"
 export type { ListedDevice, Marker } from "./protocol/frame.ts"
 export type { ConversationId, DeviceId, InviteCode, Lsn, MemberId, MessageId, PinnedKeyHash } from "./protocol/id.ts"
 export { type Link, type LinkProblem, formatLink, parseLink } from "./protocol/link.ts"
-export { type Refusal, type RefusalClass, type RefusalCode, REFUSAL_NUMBERS, refusalClass, refusalCode } from "./protocol/refusal.ts"
+export {
+  type Refusal,
+  type RefusalClass,
+  type RefusalCode,
+  REFUSAL_NUMBERS,
+  refusalClass,
+  refusalCode,
+} from "./protocol/refusal.ts"
 export type { Collision, CollisionCause, Stamp } from "./protocol/stamp.ts"
 export { connectClient } from "./spawn.ts"
 export type { ConversationItem, HubAddress, Status, TeamView } from "./status.ts"

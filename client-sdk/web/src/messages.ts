@@ -30,7 +30,11 @@ export type ToHost =
 /** Something that changed. */
 export type HostEvent =
   | { readonly type: "Status"; readonly status: Status }
-  | { readonly type: "Conversations"; readonly changed: readonly ConversationItem[]; readonly gone: readonly ConversationId[] }
+  | {
+      readonly type: "Conversations"
+      readonly changed: readonly ConversationItem[]
+      readonly gone: readonly ConversationId[]
+    }
   | { readonly type: "Team"; readonly team: TeamView | null }
   | { readonly type: "NotSent"; readonly rows: readonly NotSentRow[] }
   | { readonly type: "Draft"; readonly conversation: ConversationId; readonly draft: KeptDraft | null }

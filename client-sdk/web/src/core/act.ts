@@ -4,7 +4,16 @@ import { EMPTY_DIGEST } from "../protocol/digest.ts"
 import type { Resolution } from "../protocol/entry.ts"
 import { type Fact, checkFact } from "../protocol/fact.ts"
 import type { Command } from "../protocol/frame.ts"
-import { type ConversationId, type DocumentId, type FactId, type MemberId, type MessageId, NUMBER_MAX, documentId, kindOf } from "../protocol/id.ts"
+import {
+  type ConversationId,
+  type DocumentId,
+  type FactId,
+  type MemberId,
+  type MessageId,
+  NUMBER_MAX,
+  documentId,
+  kindOf,
+} from "../protocol/id.ts"
 import type { RefusalCode } from "../protocol/refusal.ts"
 import type { Device } from "./device.ts"
 import type { ActOutcome } from "./effect.ts"
@@ -242,7 +251,9 @@ export function actMisses(d: Device, what: Act): DocumentId | null {
       return searched.find((id) => isAbsent(d, id)) ?? null
     }
     case "Open":
-      return isVisible(d, what.conversation) ? absentFrom(d, what.conversation, oldestShown(d, what.conversation)) : null
+      return isVisible(d, what.conversation)
+        ? absentFrom(d, what.conversation, oldestShown(d, what.conversation))
+        : null
     case "ShowOlder": {
       const next = nextOlder(d, what.conversation)
       return next !== null && isAbsent(d, next) ? next : null

@@ -4,7 +4,16 @@ import { readEntry } from "../protocol/entry.ts"
 import type { Table } from "../protocol/entry.ts"
 import { EMPTY_DIGEST } from "../protocol/digest.ts"
 import type { ListedConversation, Snapshot } from "../protocol/frame.ts"
-import { type ConversationId, type DocumentId, type Lsn, NUMBER_MAX, conversationOf, documentId, kindOf, numberOf } from "../protocol/id.ts"
+import {
+  type ConversationId,
+  type DocumentId,
+  type Lsn,
+  NUMBER_MAX,
+  conversationOf,
+  documentId,
+  kindOf,
+  numberOf,
+} from "../protocol/id.ts"
 import { factTime } from "../protocol/fact.ts"
 import { type Refusal, refusalClass } from "../protocol/refusal.ts"
 import { SavedDocumentError, readSaved } from "../protocol/saved.ts"
@@ -181,7 +190,10 @@ export function takePart(d: Device, part: Snapshot): void {
   const fetch = d.fetches.get(part.tag)
   if (fetch === undefined) return
   const { document, upto, table, tail } = part
-  const weight = part.bytes.length + 64 * (table.facts.length + table.events.length) + tail.reduce((sum, row) => sum + row.entry.length, 0)
+  const weight =
+    part.bytes.length +
+    64 * (table.facts.length + table.events.length) +
+    tail.reduce((sum, row) => sum + row.entry.length, 0)
   if (part.part === 0) {
     fetch.assembling = { document, upto, parts: 1, weight, bytes: [part.bytes], table, tail }
   } else {

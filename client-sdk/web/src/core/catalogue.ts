@@ -14,7 +14,12 @@ import { catalogueTaken } from "./session.ts"
 import { setDocument, write } from "./transaction.ts"
 
 /** The whole catalogue is there: rows, deletions, backfills and the cursor become durable together. */
-export function takeCatalogue(d: Device, conversations: readonly ListedConversation[], team: Team | null, end: Cursor): void {
+export function takeCatalogue(
+  d: Device,
+  conversations: readonly ListedConversation[],
+  team: Team | null,
+  end: Cursor,
+): void {
   if (end.epoch !== d.epoch) {
     d.session.broken = true
     return
@@ -87,10 +92,14 @@ function compare(d: Device, listed: ListedConversation, end: Cursor, changed: bo
   const theirs = new Map(streamed.map(({ document, digest }) => [document, digest]))
   const range = [documentId(conversation, "segment", 0), documentId(conversation, "card", NUMBER_MAX)] as const
   const ours = new Map(d.documents.entries(...range).map(([id, row]) => [id, row.digest]))
-  const digest = (of: ReadonlyMap<DocumentId, DocumentDigest>, id: DocumentId): DocumentDigest => of.get(id) ?? EMPTY_DIGEST
+  const digest = (of: ReadonlyMap<DocumentId, DocumentDigest>, id: DocumentId): DocumentDigest =>
+    of.get(id) ?? EMPTY_DIGEST
   const all = new Set([...theirs.keys(), ...ours.keys()])
   const differing = [...all].filter((id) => digest(theirs, id) !== digest(ours, id))
-  rankReplies(d, [...ours.keys()].filter((id) => !differing.includes(id)))
+  rankReplies(
+    d,
+    [...ours.keys()].filter((id) => !differing.includes(id)),
+  )
   if (differing.length === 0) {
     if (d.backfills.delete(conversation)) write(d, { type: "BackfillGone", conversation })
     return

@@ -44,7 +44,16 @@ import type { Replica } from "./replica.ts"
 import { noteStale, settle } from "./rewrite.ts"
 import type { BackfillRow, ConversationRow, DocumentRow, Meta, NotSentRow, ResolveRow, Stored } from "./row.ts"
 import { Screen, hasOlder, paint, reachBack } from "./screen.ts"
-import { Session, connected, disconnected, dropConnection, frameReceived, isReady, signed, tickSession } from "./session.ts"
+import {
+  Session,
+  connected,
+  disconnected,
+  dropConnection,
+  frameReceived,
+  isReady,
+  signed,
+  tickSession,
+} from "./session.ts"
 import { summariseAll } from "./summary.ts"
 import { Pending, commit, evict } from "./transaction.ts"
 

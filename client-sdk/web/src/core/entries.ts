@@ -5,7 +5,17 @@ import { EMPTY_DIGEST } from "../protocol/digest.ts"
 import { type Entry, type EntryBody, type PlacedFact, entryConversation } from "../protocol/entry.ts"
 import type { Fact } from "../protocol/fact.ts"
 import type { Marker } from "../protocol/frame.ts"
-import { type ConversationId, type DocumentId, type Lsn, type MessageId, NUMBER_MAX, conversationOf, documentId, kindOf, numberOf } from "../protocol/id.ts"
+import {
+  type ConversationId,
+  type DocumentId,
+  type Lsn,
+  type MessageId,
+  NUMBER_MAX,
+  conversationOf,
+  documentId,
+  kindOf,
+  numberOf,
+} from "../protocol/id.ts"
 import { REFUSAL_NUMBERS, type RefusalCode } from "../protocol/refusal.ts"
 import type { Cursor, Stamp } from "../protocol/stamp.ts"
 import { beginBackfill, fetchesOf } from "./backfill.ts"
@@ -100,7 +110,8 @@ export function isLazy(d: Device, document: DocumentId, body: EntryBody): boolea
   const backfill = d.backfills.get(conversation)
   if (kindOf(document) !== "segment" || backfill === undefined || backfill.before === null) return false
   const number = numberOf(document)
-  if (number >= backfill.before || number < backfill.floor || backfill.changed || fetchesOf(d, conversation)) return false
+  if (number >= backfill.before || number < backfill.floor || backfill.changed || fetchesOf(d, conversation))
+    return false
   if (body.type === "Fact" && d.outbox.at(document, body.placed.actor, body.placed.seq) !== null) return false
   const row = d.documents.get(document)
   return row === undefined || (row.digest === EMPTY_DIGEST && row.own === null && d.outbox.of(document).length === 0)

@@ -48,9 +48,19 @@ export type Act =
   | { readonly type: "Write"; readonly draft: Draft }
   /** Writes a new body for one's own message. A reply that is held back is discarded and written anew. */
   | { readonly type: "Edit"; readonly conversation: ConversationId; readonly message: MessageId; readonly body: string }
-  | { readonly type: "Retract"; readonly conversation: ConversationId; readonly message: MessageId; readonly reason: string }
+  | {
+      readonly type: "Retract"
+      readonly conversation: ConversationId
+      readonly message: MessageId
+      readonly reason: string
+    }
   /** An empty emoji takes it back. */
-  | { readonly type: "React"; readonly conversation: ConversationId; readonly message: MessageId; readonly emoji: string }
+  | {
+      readonly type: "React"
+      readonly conversation: ConversationId
+      readonly message: MessageId
+      readonly emoji: string
+    }
   | { readonly type: "SetField"; readonly conversation: ConversationId; readonly name: string; readonly value: string }
   | { readonly type: "SetLabel"; readonly conversation: ConversationId; readonly label: string; readonly on: boolean }
   | { readonly type: "MarkRead"; readonly conversation: ConversationId; readonly message: MessageId }

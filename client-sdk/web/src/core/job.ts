@@ -2,7 +2,16 @@
 
 import { type Entry, type EntryBody, documentOf } from "../protocol/entry.ts"
 import type { ListedConversation, Outcome, Team } from "../protocol/frame.ts"
-import { type ConversationId, type DocumentId, type Lsn, NUMBER_MAX, conversationOf, documentId, kindOf, numberOf } from "../protocol/id.ts"
+import {
+  type ConversationId,
+  type DocumentId,
+  type Lsn,
+  NUMBER_MAX,
+  conversationOf,
+  documentId,
+  kindOf,
+  numberOf,
+} from "../protocol/id.ts"
 import type { Cursor } from "../protocol/stamp.ts"
 import { act, actMisses } from "./act.ts"
 import { READS_MAX, type WholeSnapshot, backfillDocument, takeFetched, takeSnapshot, unanswered } from "./backfill.ts"
@@ -38,7 +47,12 @@ export type Job =
       readonly granted: readonly { conversation: ConversationId; lsn: Lsn }[]
       readonly revoked: readonly ConversationId[]
     }
-  | { readonly type: "Ack"; readonly tag: number; readonly results: readonly Outcome[]; readonly witness: Cursor | null }
+  | {
+      readonly type: "Ack"
+      readonly tag: number
+      readonly results: readonly Outcome[]
+      readonly witness: Cursor | null
+    }
   /** The last page of the catalogue came. */
   | {
       readonly type: "Catalogue"
@@ -93,7 +107,8 @@ export function runJobs(d: Device): void {
     if (d.session.broken) dropSessionJobs(d)
     const [job, lost] = [d.jobs[0], d.lost[0]]
     if (job === undefined && lost === undefined) return
-    const missing = job !== undefined ? jobMisses(d, job) : isAbsent(d, lost as DocumentId) ? (lost as DocumentId) : null
+    const missing =
+      job !== undefined ? jobMisses(d, job) : isAbsent(d, lost as DocumentId) ? (lost as DocumentId) : null
     if (missing !== null) {
       if (d.loading !== missing) {
         d.loading = missing
@@ -186,7 +201,10 @@ export function isAbsent(d: Device, document: DocumentId): boolean {
 
 /** A document that a view from segment `oldest` on needs and that is not in memory: segments and every card. */
 export function absentFrom(d: Device, conversation: ConversationId, oldest: number): DocumentId | null {
-  const shown = d.documents.keys(documentId(conversation, "segment", oldest), documentId(conversation, "card", NUMBER_MAX))
+  const shown = d.documents.keys(
+    documentId(conversation, "segment", oldest),
+    documentId(conversation, "card", NUMBER_MAX),
+  )
   return shown.find((id) => isAbsent(d, id)) ?? null
 }
 

@@ -5,7 +5,14 @@ import { entryConversation } from "../protocol/entry.ts"
 import { encode } from "../protocol/codec.ts"
 import { nameOf, targetOf } from "../protocol/fact.ts"
 import { type OfferedEntry, type Outcome, offeredEntryCodec } from "../protocol/frame.ts"
-import { type ConversationId, type DocumentId, type Epoch, type Lsn, type MessageId, conversationOf } from "../protocol/id.ts"
+import {
+  type ConversationId,
+  type DocumentId,
+  type Epoch,
+  type Lsn,
+  type MessageId,
+  conversationOf,
+} from "../protocol/id.ts"
 import { OFFER_ENTRIES_MAX } from "../protocol/limits.ts"
 import { REFUSAL_NUMBERS, refusalClass, refusalCode } from "../protocol/refusal.ts"
 import type { Stamp } from "../protocol/stamp.ts"

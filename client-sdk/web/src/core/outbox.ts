@@ -1,7 +1,14 @@
 /** Facts that the hub has not confirmed, in the order in which they were written. */
 
 import { subjectOf, targetOf } from "../protocol/fact.ts"
-import { type ActorId, type ConversationId, type DocumentId, type MessageId, conversationOf, kindOf } from "../protocol/id.ts"
+import {
+  type ActorId,
+  type ConversationId,
+  type DocumentId,
+  type MessageId,
+  conversationOf,
+  kindOf,
+} from "../protocol/id.ts"
 import type { Ticket } from "./effect.ts"
 import { OrderedMap } from "./ordered.ts"
 import type { OutboxRow } from "./row.ts"
@@ -53,7 +60,12 @@ export class Outbox {
 
   /** Rows of a document, in order. */
   of(document: DocumentId): OutboxRow[] {
-    return this.byDocument.get(document)?.values().map(({ row }) => row) ?? []
+    return (
+      this.byDocument
+        .get(document)
+        ?.values()
+        .map(({ row }) => row) ?? []
+    )
   }
 
   /** Rows of a conversation, document by document. */
@@ -74,7 +86,11 @@ export class Outbox {
 
   /** Rows of a document in one chain, in order of seq. */
   chain(document: DocumentId, actor: ActorId): Waiting[] {
-    const rows = this.byDocument.get(document)?.values().filter(({ row }) => row.actor === actor) ?? []
+    const rows =
+      this.byDocument
+        .get(document)
+        ?.values()
+        .filter(({ row }) => row.actor === actor) ?? []
     return rows.sort((one, other) => one.row.seq - other.row.seq)
   }
 

@@ -2,7 +2,14 @@
 
 import { type Fact, nameOf, subjectOf, targetOf, textBytes } from "../protocol/fact.ts"
 import type { Outcome, PushedFact } from "../protocol/frame.ts"
-import { type ActorId, type ConversationId, type DocumentId, type MessageId, conversationOf, documentId } from "../protocol/id.ts"
+import {
+  type ActorId,
+  type ConversationId,
+  type DocumentId,
+  type MessageId,
+  conversationOf,
+  documentId,
+} from "../protocol/id.ts"
 import { PUSH_FACTS_MAX } from "../protocol/limits.ts"
 import { type Refusal, refusalClass, refusalCode } from "../protocol/refusal.ts"
 import type { Cursor, Stamp } from "../protocol/stamp.ts"
@@ -77,7 +84,8 @@ function isBlocked(d: Device, conversation: ConversationId): boolean {
 
 /** Whether a push of the document waits for its Ack. */
 export function isPushing(d: Device, document: DocumentId): boolean {
-  for (const question of d.questions.values()) if (question.type === "Push" && question.document === document) return true
+  for (const question of d.questions.values())
+    if (question.type === "Push" && question.document === document) return true
   return false
 }
 
@@ -177,7 +185,8 @@ export function takeAck(d: Device, tag: number, results: readonly Outcome[], wit
       offerAnswered(d, question.keys, results, witness?.lsn ?? 0)
       return
     case "Command": {
-      const outcome = first === undefined ? ({ type: "Interrupted" } as const) : ({ type: "Answered", outcome: first } as const)
+      const outcome =
+        first === undefined ? ({ type: "Interrupted" } as const) : ({ type: "Answered", outcome: first } as const)
       d.done.push({ ticket: d.persisted, request: question.request, outcome })
       return
     }
@@ -187,7 +196,8 @@ export function takeAck(d: Device, tag: number, results: readonly Outcome[], wit
 
 /** A refusal that carries a tag instead of an Ack. */
 export function tagRefused(d: Device, tag: number, refusal: Refusal): void {
-  if (d.questions.has(tag)) queue(d, { type: "Ack", tag, results: [{ type: "Refused", refusal }], witness: d.meta.witness })
+  if (d.questions.has(tag))
+    queue(d, { type: "Ack", tag, results: [{ type: "Refused", refusal }], witness: d.meta.witness })
   else fetchRefused(d, tag, refusal)
 }
 
@@ -214,7 +224,12 @@ function pushAnswered(d: Device, push: PushQuestion, results: readonly Outcome[]
 }
 
 /** The hub has a fact of the outbox: it becomes a stamped one. */
-export function confirm(d: Device, order: number, stamp: Stamp, told: Parameters<typeof takeFact>[1]["placed"] | null): void {
+export function confirm(
+  d: Device,
+  order: number,
+  stamp: Stamp,
+  told: Parameters<typeof takeFact>[1]["placed"] | null,
+): void {
   const row = d.outbox.remove(order)
   if (row === null) return
   const { document, actor, seq, hash, fact } = row

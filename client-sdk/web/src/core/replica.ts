@@ -91,7 +91,15 @@ export class Replica {
     const head = this.head(actor)
     if (seq !== head.seq + 1) return false
     const derived = derive(actor, head, fact)
-    const placed = { document: this.document, actor, seq, hash: prefixOf(derived.hash), fact, opening: null, origin: null }
+    const placed = {
+      document: this.document,
+      actor,
+      seq,
+      hash: prefixOf(derived.hash),
+      fact,
+      opening: null,
+      origin: null,
+    }
     return this.add({ epoch, stamp, placed }, derived)
   }
 

@@ -3,7 +3,21 @@
 import { derive, emptyHead } from "../protocol/change.ts"
 import { Clock } from "../protocol/clock.ts"
 import { type Fact, factTime, subjectOf, targetOf } from "../protocol/fact.ts"
-import { type ConversationId, type DocumentId, type DocumentKind, type FactId, type MessageId, type Nonce, actorOf, conversationOf, documentId, kindOf, makeUlid, numberOf, prefixOf } from "../protocol/id.ts"
+import {
+  type ConversationId,
+  type DocumentId,
+  type DocumentKind,
+  type FactId,
+  type MessageId,
+  type Nonce,
+  actorOf,
+  conversationOf,
+  documentId,
+  kindOf,
+  makeUlid,
+  numberOf,
+  prefixOf,
+} from "../protocol/id.ts"
 import { CLOCK_AHEAD_MS_MAX, CLOCK_PUSH_MS_MAX } from "../protocol/limits.ts"
 import { type Refusal, refusalCode } from "../protocol/refusal.ts"
 import type { Device } from "./device.ts"
@@ -195,7 +209,12 @@ function rewriteLater(d: Device, document: DocumentId, refused: OutboxRow, refus
     const named = fact.type === "Message" ? [fact.message.re, fact.message.seen] : [targetOf(fact)]
     return named.some((id) => id !== null && renamed.has(id))
   }
-  const others = new Set(d.outbox.ofConversation(conversation).filter(refers).map((row) => row.document))
+  const others = new Set(
+    d.outbox
+      .ofConversation(conversation)
+      .filter(refers)
+      .map((row) => row.document),
+  )
   others.delete(document)
   for (const other of others) rewrite(d, other, () => other, renamed)
 }

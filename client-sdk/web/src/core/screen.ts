@@ -2,7 +2,16 @@
 
 import { EMPTY_DIGEST } from "../protocol/digest.ts"
 import type { Fact } from "../protocol/fact.ts"
-import { type ConversationId, type DocumentId, type MessageId, NUMBER_MAX, conversationOf, documentId, kindOf, numberOf } from "../protocol/id.ts"
+import {
+  type ConversationId,
+  type DocumentId,
+  type MessageId,
+  NUMBER_MAX,
+  conversationOf,
+  documentId,
+  kindOf,
+  numberOf,
+} from "../protocol/id.ts"
 import type { Device } from "./device.ts"
 import { want } from "./imported.ts"
 import { isAbsent, runJobs } from "./job.ts"
@@ -80,7 +89,9 @@ export function shows(d: Device, document: DocumentId): boolean {
   if (view === undefined) return false
   const kind = kindOf(document)
   if (kind === "card") return true
-  return kind === "segment" ? numberOf(document) >= view.oldest : view.imported !== null && numberOf(document) >= view.imported
+  return kind === "segment"
+    ? numberOf(document) >= view.oldest
+    : view.imported !== null && numberOf(document) >= view.imported
 }
 
 /** The oldest segment that a view shows when it is opened: the open one, or an older one with a pending message. */
@@ -195,7 +206,11 @@ function olderState(d: Device, conversation: ConversationId): OlderState {
   const backfill = d.backfills.get(conversation)
   if (view === undefined) return "none"
   const newest = backfill !== undefined && backfill.before === null
-  const older = backfill !== undefined && backfill.before !== null && view.oldest < backfill.before && backfill.floor < backfill.before
+  const older =
+    backfill !== undefined &&
+    backfill.before !== null &&
+    view.oldest < backfill.before &&
+    backfill.floor < backfill.before
   const imported = [...d.wanted].some((document) => conversationOf(document) === conversation)
   if (newest || older || imported) return "loading"
   return hasOlder(d, conversation) ? "more" : "none"
@@ -236,7 +251,10 @@ function shownReplicas(d: Device, conversation: ConversationId): Replica[] {
   const from = documentId(conversation, "segment", view.oldest)
   const segments = d.replicas.values(from, documentId(conversation, "segment", NUMBER_MAX))
   const begin = view.imported ?? NUMBER_MAX
-  const imported = d.replicas.values(documentId(conversation, "imported", begin), documentId(conversation, "imported", NUMBER_MAX))
+  const imported = d.replicas.values(
+    documentId(conversation, "imported", begin),
+    documentId(conversation, "imported", NUMBER_MAX),
+  )
   return [...segments, ...imported].map(({ replica }) => replica)
 }
 
@@ -274,7 +292,8 @@ function paintMessages(d: Device, conversation: ConversationId, touched: Touched
   const pending = d.outbox.ofConversation(conversation)
   const resolves = d.resolves.values().map(({ row }) => row)
   const ids = new Set(touched.messages)
-  for (const document of touched.arrived) for (const id of d.replicas.get(document)?.replica.subjects() ?? []) ids.add(id)
+  for (const document of touched.arrived)
+    for (const id of d.replicas.get(document)?.replica.subjects() ?? []) ids.add(id)
   for (const id of ids) if (!changes.has(id)) changes.set(id, messageView(replicas, pending, resolves, id))
   const ordered = [...changes].sort(([one], [other]) => (one < other ? -1 : 1))
   for (let next = 0; next < ordered.length; next++) {
@@ -311,15 +330,21 @@ function paintCard(d: Device, conversation: ConversationId): void {
   const fields = new Map<string, { id: string; value: string }>()
   const labels = new Map<string, { id: string; value: boolean }>()
   const add = (fact: Fact): void => {
-    if (fact.type === "Field" && newer(fields.get(fact.name), fact.id)) fields.set(fact.name, { id: fact.id, value: fact.value })
-    if (fact.type === "Label" && newer(labels.get(fact.label), fact.id)) labels.set(fact.label, { id: fact.id, value: fact.on })
+    if (fact.type === "Field" && newer(fields.get(fact.name), fact.id))
+      fields.set(fact.name, { id: fact.id, value: fact.value })
+    if (fact.type === "Label" && newer(labels.get(fact.label), fact.id))
+      labels.set(fact.label, { id: fact.id, value: fact.on })
   }
   const cards = d.replicas.values(documentId(conversation, "card", 0), documentId(conversation, "card", NUMBER_MAX))
   for (const { replica } of cards) for (const held of replica.facts()) add(held.row.placed.fact)
   for (const row of d.outbox.ofCards(conversation)) add(row.fact)
-  const byName = ([one]: readonly [string, unknown], [other]: readonly [string, unknown]): number => (one < other ? -1 : 1)
+  const byName = ([one]: readonly [string, unknown], [other]: readonly [string, unknown]): number =>
+    one < other ? -1 : 1
   const shownFields = [...fields].map(([name, { value }]) => [name, value] as const).sort(byName)
-  const shownLabels = [...labels].filter(([, { value }]) => value).map(([label]) => label).sort()
+  const shownLabels = [...labels]
+    .filter(([, { value }]) => value)
+    .map(([label]) => label)
+    .sort()
   const card = JSON.stringify([shownFields, shownLabels])
   if (card === view.card || (view.card === "" && card === "[[],[]]")) return
   view.card = card

@@ -2,7 +2,15 @@
 
 import { enrolBytes, helloBytes } from "../protocol/auth.ts"
 import { readEntry } from "../protocol/entry.ts"
-import { type DeviceFrame, type Entries, type HubFrame, type ListedConversation, type Team, type Welcome, encodeDeviceFrame } from "../protocol/frame.ts"
+import {
+  type DeviceFrame,
+  type Entries,
+  type HubFrame,
+  type ListedConversation,
+  type Team,
+  type Welcome,
+  encodeDeviceFrame,
+} from "../protocol/frame.ts"
 import type { HubId, InviteCode, Lsn, Nonce, Signature } from "../protocol/id.ts"
 import { HANDSHAKE_MS_MAX, PROTOCOL_VERSION } from "../protocol/limits.ts"
 import { type Refusal, type RefusalCode, refusalClass, refusalCode } from "../protocol/refusal.ts"
@@ -338,7 +346,12 @@ export function catalogueTaken(d: Device): void {
   if (d.session.pages?.next === 0) d.session.pages = null
 }
 
-const STOPPING: readonly (RefusalCode | null)[] = ["DeviceRevoked", "DeviceUnknown", "VersionUnsupported", "ProofInvalid"]
+const STOPPING: readonly (RefusalCode | null)[] = [
+  "DeviceRevoked",
+  "DeviceUnknown",
+  "VersionUnsupported",
+  "ProofInvalid",
+]
 const PASSING: readonly (RefusalCode | null)[] = ["Busy", "RateLimited", "Draining", "SessionsFull", "TimedOut"]
 
 /** A refusal of the session, or of a frame that has no Ack. */

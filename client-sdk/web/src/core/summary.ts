@@ -17,7 +17,10 @@ const UNREAD_MAX = 1_000
 
 /** The segments that a summary is made from: the newest that are held, two at most. */
 export function summaryDocuments(d: Device, conversation: ConversationId): DocumentId[] {
-  const segments = d.documents.keys(documentId(conversation, "segment", 0), documentId(conversation, "segment", NUMBER_MAX))
+  const segments = d.documents.keys(
+    documentId(conversation, "segment", 0),
+    documentId(conversation, "segment", NUMBER_MAX),
+  )
   return segments.slice(-2)
 }
 
@@ -67,7 +70,8 @@ function summarise(d: Device, conversation: ConversationId): Summary | null {
     if (view === null || view.state.type === "Discarded") continue
     last ??= view
     if (view.state.type === "Held" && view.by === d.member) held++
-    if (waiting === null && view.dir !== "note" && view.state.type !== "Held" && view.retracted === null) waiting = view.dir === "in"
+    if (waiting === null && view.dir !== "note" && view.state.type !== "Held" && view.retracted === null)
+      waiting = view.dir === "in"
     if (isUnread && view.dir === "in" && view.retracted === null && view.state.type !== "Imported") unread++
   }
   const [oldest] = [...ids].sort()
@@ -86,6 +90,9 @@ function shownLast(view: MessageView): NonNullable<Summary["last"]> {
   const { id, by, dir, kind, timeMs } = view
   const [sensitive, retracted] = [view.sensitive.length > 0, view.retracted !== null]
   // Whole characters: a cut surrogate pair would be shown as a question mark.
-  const text = sensitive || retracted ? "" : [...view.body.slice(0, 2 * TEXT_CHARACTERS_MAX)].slice(0, TEXT_CHARACTERS_MAX).join("")
+  const text =
+    sensitive || retracted
+      ? ""
+      : [...view.body.slice(0, 2 * TEXT_CHARACTERS_MAX)].slice(0, TEXT_CHARACTERS_MAX).join("")
   return { id, by, dir, kind, text, retracted, sensitive, timeMs }
 }

@@ -70,8 +70,18 @@ export interface LeaseView {
 export type ViewEvent =
   | { readonly type: "Opened"; readonly conversation: ConversationId; readonly messages: readonly MessageView[] }
   /** Messages appeared next to each other: the first of them stands at `at`. */
-  | { readonly type: "Inserted"; readonly conversation: ConversationId; readonly at: number; readonly messages: readonly MessageView[] }
-  | { readonly type: "Changed"; readonly conversation: ConversationId; readonly at: number; readonly message: MessageView }
+  | {
+      readonly type: "Inserted"
+      readonly conversation: ConversationId
+      readonly at: number
+      readonly messages: readonly MessageView[]
+    }
+  | {
+      readonly type: "Changed"
+      readonly conversation: ConversationId
+      readonly at: number
+      readonly message: MessageView
+    }
   | { readonly type: "Removed"; readonly conversation: ConversationId; readonly at: number }
   | { readonly type: "Lease"; readonly conversation: ConversationId; readonly lease: LeaseView | null }
   | { readonly type: "Markers"; readonly conversation: ConversationId; readonly markers: readonly Marker[] }

@@ -45,7 +45,8 @@ class Shared {
   /** One stamp covers all facts of an imported segment. */
   stampOf(stamp: Stamp): Stamp {
     const { stamp: last } = this
-    if (last === null || last.mac !== stamp.mac || last.lsn !== stamp.lsn || last.atMs !== stamp.atMs) this.stamp = stamp
+    if (last === null || last.mac !== stamp.mac || last.lsn !== stamp.lsn || last.atMs !== stamp.atMs)
+      this.stamp = stamp
     return this.stamp ?? stamp
   }
 }

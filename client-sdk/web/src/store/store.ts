@@ -10,7 +10,23 @@ import { type DBSchema, type IDBPDatabase, type IDBPTransaction, deleteDB, openD
 
 import type { Team } from "../protocol/frame.ts"
 import type { ConversationId, DocumentId } from "../protocol/id.ts"
-import { type BackfillRow, type ConversationRow, type DocumentRow, EMPTY_META, type EventRow, type FactRow, type Meta, type NotSentRow, type OfferRow, type OutboxRow, type ResolveRow, type Stored, type Write, eventDocument, eventKey } from "../core/row.ts"
+import {
+  type BackfillRow,
+  type ConversationRow,
+  type DocumentRow,
+  EMPTY_META,
+  type EventRow,
+  type FactRow,
+  type Meta,
+  type NotSentRow,
+  type OfferRow,
+  type OutboxRow,
+  type ResolveRow,
+  type Stored,
+  type Write,
+  eventDocument,
+  eventKey,
+} from "../core/row.ts"
 import type { Identity } from "../identity.ts"
 import { type DocumentRows, pack, unpack } from "./pack.ts"
 
@@ -125,7 +141,17 @@ export class Store {
       all("backfills"),
       all("notSent"),
     ])
-    return { meta: meta ?? EMPTY_META, team: team ?? null, conversations, documents, outbox, resolves, offers, backfills, notSent }
+    return {
+      meta: meta ?? EMPTY_META,
+      team: team ?? null,
+      conversations,
+      documents,
+      outbox,
+      resolves,
+      offers,
+      backfills,
+      notSent,
+    }
   }
 
   /** Rows of one document; throws if they cannot be read. */
@@ -153,12 +179,21 @@ export class Store {
       transaction.objectStore("events"),
     ]
     const loose = within(document)
-    const [packed, facts, events] = await Promise.all([packs.get(document), looseFacts.getAll(loose), looseEvents.getAll(loose)])
+    const [packed, facts, events] = await Promise.all([
+      packs.get(document),
+      looseFacts.getAll(loose),
+      looseEvents.getAll(loose),
+    ])
     const known: DocumentRows = packed === undefined ? { facts: [], events: [] } : unpack(packed)
     const renewed = new Set(events.map((row) => eventKey(row.body)))
     const kept = known.events.filter((row) => !renewed.has(eventKey(row.body)))
     const rows = { facts: [...known.facts, ...facts], events: [...kept, ...events] }
-    await Promise.all([packs.put(pack(rows), document), looseFacts.delete(loose), looseEvents.delete(loose), transaction.done])
+    await Promise.all([
+      packs.put(pack(rows), document),
+      looseFacts.delete(loose),
+      looseEvents.delete(loose),
+      transaction.done,
+    ])
   }
 
   /** Writes rows in order, all or none. Throws: see {@link storeTrouble}. */
@@ -170,7 +205,8 @@ export class Store {
     try {
       const packs = new Map<DocumentId, DocumentRows>()
       for (const write of writes) put(transaction, packs, write)
-      for (const [document, rows] of packs) void transaction.objectStore("packs").put(pack(rows), document).catch(ignored)
+      for (const [document, rows] of packs)
+        void transaction.objectStore("packs").put(pack(rows), document).catch(ignored)
       transaction.commit()
     } catch (error) {
       // A request that throws at once (no room for its copy, say) must not leave half of the rows.
@@ -257,7 +293,8 @@ function put(transaction: Writing, packs: Map<DocumentId, DocumentRows>, write: 
       return request(table("notSent").delete(write.order))
     case "Forget": {
       const { conversation } = write
-      for (const name of ["documents", "packs", "facts", "events"] as const) request(table(name).delete(within(conversation)))
+      for (const name of ["documents", "packs", "facts", "events"] as const)
+        request(table(name).delete(within(conversation)))
       for (const name of ["conversations", "backfills", "drafts"] as const) request(table(name).delete(conversation))
       for (const document of packs.keys()) if (document.startsWith(conversation)) packs.delete(document)
     }

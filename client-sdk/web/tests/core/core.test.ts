@@ -5,7 +5,8 @@ import { EMPTY_DIGEST } from "../../src/protocol/digest.ts"
 import { type MessageId, conversationOf, documentId, kindOf, numberOf, ulidTime } from "../../src/protocol/id.ts"
 import type { Outcome } from "../../src/protocol/frame.ts"
 import { seeded } from "../support/facts.ts"
-import { Bench, type TestDevice, conversationId, refusal } from "../support/fake.ts"
+import { Bench, type TestDevice } from "../support/bench.ts"
+import { conversationId, refusal } from "../support/fake_hub.ts"
 
 function bench(devices = 2): [Bench, ...TestDevice[]] {
   const made = new Bench()
@@ -51,14 +52,29 @@ test("what is written offline survives a crash and is sent once", () => {
 })
 
 test.each<[string, Partial<Outcome & { type: "Refused" }>["refusal"], string[], string[]]>([
-  ["SegmentFull moves the message to the open segment", refusal("SegmentFull", { open: documentId(conversationId(1), "segment", 3) }), ["a (Sent)", "b (Sent)"], []],
-  ["DocumentUnknown too", refusal("DocumentUnknown", { open: documentId(conversationId(1), "segment", 3) }), ["a (Sent)", "b (Sent)"], []],
+  [
+    "SegmentFull moves the message to the open segment",
+    refusal("SegmentFull", { open: documentId(conversationId(1), "segment", 3) }),
+    ["a (Sent)", "b (Sent)"],
+    [],
+  ],
+  [
+    "DocumentUnknown too",
+    refusal("DocumentUnknown", { open: documentId(conversationId(1), "segment", 3) }),
+    ["a (Sent)", "b (Sent)"],
+    [],
+  ],
   ["Forked writes again under a new chain", refusal("Forked"), ["a (Sent)", "b (Sent)"], []],
   ["Gap writes again under a new chain", refusal("Gap", { next: 1 }), ["a (Sent)", "b (Sent)"], []],
   ["Busy is tried again later", refusal("Busy", { retryAfterMs: 3_000 }), ["a (Sent)", "b (Sent)"], []],
   ["an unknown code of class Again too", { ...refusal("Busy"), code: 19 }, ["a (Sent)", "b (Sent)"], []],
   ["an unknown code of class Rewrite too", { ...refusal("Busy"), code: 39 }, ["a (Sent)", "b (Sent)"], []],
-  ["MediaUnknown gives the message up, and what follows stands", refusal("MediaUnknown"), ["b (Sent)"], ["a MediaUnknown"]],
+  [
+    "MediaUnknown gives the message up, and what follows stands",
+    refusal("MediaUnknown"),
+    ["b (Sent)"],
+    ["a MediaUnknown"],
+  ],
   ["an unknown code of class Never too", { ...refusal("Busy"), code: 69 }, ["b (Sent)"], ["a 69"]],
   ["MessageIdTaken too", refusal("MessageIdTaken"), ["b (Sent)"], ["a MessageIdTaken"]],
   ["WriteForbidden gives up everything there", refusal("WriteForbidden"), [], ["a WriteForbidden", "b WriteForbidden"]],
@@ -67,7 +83,9 @@ test.each<[string, Partial<Outcome & { type: "Refused" }>["refusal"], string[], 
   show(ann)
   let refusals = 1
   made.hub.judge = ({ fact }) =>
-    fact.type === "Message" && fact.message.body === "a" && refusals-- > 0 ? { type: "Refused", refusal: refused as never } : null
+    fact.type === "Message" && fact.message.body === "a" && refusals-- > 0
+      ? { type: "Refused", refusal: refused as never }
+      : null
   ann.storeHeld = true
   ann.write(1, "a")
   ann.write(1, "b")
@@ -75,7 +93,9 @@ test.each<[string, Partial<Outcome & { type: "Refused" }>["refusal"], string[], 
   made.pass(20_000)
   expect(texts(ann)).toEqual(sent)
   const rows = ann.device.notSent.values().map(({ fact, code }) => {
-    const name = Object.entries({ MediaUnknown: 51, MessageIdTaken: 44, WriteForbidden: 53 }).find(([, number]) => number === code)
+    const name = Object.entries({ MediaUnknown: 51, MessageIdTaken: 44, WriteForbidden: 53 }).find(
+      ([, number]) => number === code,
+    )
     return `${fact.type === "Message" ? fact.message.body : ""} ${name?.[0] ?? code}`
   })
   expect(rows).toEqual(given)
@@ -153,7 +173,8 @@ test.each<[string, RefusalCode, boolean]>([
   let refusals = 1
   made.hub.connect = (device) => {
     connect(device)
-    if (refusals-- > 0) made.hub.tell(device, { type: "Refusal", tag: null, refusal: refusal(code, { retryAfterMs: 5_000 }) })
+    if (refusals-- > 0)
+      made.hub.tell(device, { type: "Refusal", tag: null, refusal: refusal(code, { retryAfterMs: 5_000 }) })
   }
   made.pass(4_000)
   expect(ann.device.online).toBe(false)
@@ -193,7 +214,8 @@ test("a new device has the newest segment and asks for older ones when they are 
   expect(fresh.device.conversations.get(conversationId(1))?.summary?.last?.text).toBe(last)
   // What happens to messages that are not here yet comes with them.
   show(ann)
-  for (let loads = 0; ann.device.hasOlder(conversationId(1)) && loads < 10; loads++) ann.act({ type: "ShowOlder", conversation: conversationId(1) })
+  for (let loads = 0; ann.device.hasOlder(conversationId(1)) && loads < 10; loads++)
+    ann.act({ type: "ShowOlder", conversation: conversationId(1) })
   const oldest = ann.shown.get(conversationId(1))?.[0]?.id as MessageId
   ann.act({ type: "React", conversation: conversationId(1), message: oldest, emoji: "👍" })
   fresh.crash()
@@ -225,7 +247,13 @@ test("what happens to a segment while it is being fetched is not lost", () => {
   for (let steps = 0; steps < 5; steps++) made.step()
   ann.act({ type: "React", conversation: conversationId(1), message: ids[0] as MessageId, emoji: "👍" })
   made.settle()
-  expect(fresh.shown.get(conversationId(1))?.map(({ body, reactions }) => body + reactions.length)).toEqual(["a1", "b0", "c0", "d0", "e0"])
+  expect(fresh.shown.get(conversationId(1))?.map(({ body, reactions }) => body + reactions.length)).toEqual([
+    "a1",
+    "b0",
+    "c0",
+    "d0",
+    "e0",
+  ])
   expect(fresh.heads()).toEqual(ann.heads())
 })
 
@@ -268,7 +296,10 @@ test("leases end by themselves, and with the connection", () => {
 
 // Random histories of three devices with crashes, broken lines, held stores and restores. A failure prints its seed:
 // replay with SEED=… npx vitest run tests/core.
-const seeds = process.env["SEED"] === undefined ? Array.from({ length: Number(process.env["SEEDS"] ?? 60) }, (_, n) => n + 1) : [Number(process.env["SEED"])]
+const seeds =
+  process.env["SEED"] === undefined
+    ? Array.from({ length: Number(process.env["SEEDS"] ?? 60) }, (_, n) => n + 1)
+    : [Number(process.env["SEED"])]
 
 test.each(seeds)("seed %i: everything that was confirmed stands on every device", (seed) => {
   const random = seeded(seed)
@@ -312,10 +343,12 @@ test.each(seeds)("seed %i: everything that was confirmed stands on every device"
         device.act({ type: below(2) === 0 ? "Close" : "ShowNewest", conversation })
         break
       case 7:
-        if (some !== undefined) device.act({ type: "React", conversation, message: some.id, emoji: ["👍", "❤", ""][below(3)] as string })
+        if (some !== undefined)
+          device.act({ type: "React", conversation, message: some.id, emoji: ["👍", "❤", ""][below(3)] as string })
         break
       case 8:
-        if (some !== undefined && some.by === device.member) device.act({ type: "Edit", conversation, message: some.id, body: `edit ${step}` })
+        if (some !== undefined && some.by === device.member)
+          device.act({ type: "Edit", conversation, message: some.id, body: `edit ${step}` })
         break
       case 9:
         if (some !== undefined) device.act({ type: "MarkRead", conversation, message: some.id })
@@ -370,9 +403,10 @@ test.each(seeds)("seed %i: everything that was confirmed stands on every device"
   const ids = new Set(all(first).map(({ id }) => id))
   for (const id of confirmed) expect(ids.has(id), `replay: SEED=${seed}, ${id}`).toBe(true)
   for (const other of others) {
-    expect(all(other).map(({ id, body, reactions }) => [id, body, reactions]), `replay: SEED=${seed}`).toEqual(
-      all(first).map(({ id, body, reactions }) => [id, body, reactions]),
-    )
+    expect(
+      all(other).map(({ id, body, reactions }) => [id, body, reactions]),
+      `replay: SEED=${seed}`,
+    ).toEqual(all(first).map(({ id, body, reactions }) => [id, body, reactions]))
     expect(other.heads(), `replay: SEED=${seed}`).toEqual(first.heads())
   }
 })

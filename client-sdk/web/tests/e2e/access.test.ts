@@ -41,7 +41,8 @@ test("a Rust device and a browser hold equal documents, which stock Automerge op
   const conversation = await ann.client.openConversation("Both", [1])
   const binary = process.env["LOCKSTEP"] ?? "lockstep"
   const home = join(hub.folder, "device")
-  const rust = async (...args: string[]) => (await promisify(execFile)(binary, ["client", ...args, "--home", home])).stdout
+  const rust = async (...args: string[]) =>
+    (await promisify(execFile)(binary, ["client", ...args, "--home", home])).stdout
   await rust("enrol", await hub.pairHere(1), "--name", "rust")
   const thread = ann.client.open(conversation)
   for (let n = 0; n < 40; n++) await ann.client.note(conversation, `note ${n} — ${n % 3 === 0 ? "ขอบคุณ" : "नमस्ते"}`)
@@ -53,8 +54,12 @@ test("a Rust device and a browser hold equal documents, which stock Automerge op
   await until(ann.client.status, ({ synced }) => synced)
   await rust("sync")
   await rust("export", "--automerge", conversation, "--to", join(hub.folder, "out"))
-  const files = readdirSync(join(hub.folder, "out"), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
-  const theirs = files.map((file) => Automerge.getHeads(Automerge.load(readFileSync(join(file.parentPath, file.name)))).sort())
+  const files = readdirSync(join(hub.folder, "out"), { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  )
+  const theirs = files.map((file) =>
+    Automerge.getHeads(Automerge.load(readFileSync(join(file.parentPath, file.name)))).sort(),
+  )
   const documents = (await ann.host.export(conversation)).filter(({ facts }) => facts.length > 0)
   const ours = documents.map(({ document, facts }) => Automerge.getHeads(toAutomerge(kindOf(document), facts)).sort())
   expect(ours).toEqual(documents.map(({ heads }) => heads))
@@ -173,7 +178,11 @@ test("a wrong code is refused, a good one is good afterwards; a member's role li
   const stranger = await openDevice("stranger")
   open.push(stranger)
   const link = await hub.pair(1)
-  await stranger.client.enrol(link.replace(/.$/, (last) => (last === "0" ? "1" : "0")), "x", hub.url)
+  await stranger.client.enrol(
+    link.replace(/.$/, (last) => (last === "0" ? "1" : "0")),
+    "x",
+    hub.url,
+  )
   await until(stranger.client.status, ({ stopped }) => stopped !== null)
   expect([stranger.client.status.current.phase, stranger.client.status.current.refused]).toEqual(["new", "CodeInvalid"])
   await stranger.client.enrol(link, "x", hub.url)

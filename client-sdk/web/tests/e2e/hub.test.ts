@@ -91,7 +91,8 @@ test("unread counts fall when the member has read, on any of their devices", asy
   await until(channel.client.conversations, (list) => list.some(({ id }) => id === conversation))
   await channel.client.receive(conversation, "are you there?")
   const last = await channel.client.receive(conversation, "hello?")
-  const summary = (device: TestDevice) => device.client.conversations.current.find(({ id }) => id === conversation)?.summary
+  const summary = (device: TestDevice) =>
+    device.client.conversations.current.find(({ id }) => id === conversation)?.summary
   await until(second.client.conversations, () => summary(second)?.unread === 2)
   await until(ann.client.conversations, () => summary(ann)?.unread === 2 && summary(ann)?.waiting === true)
   await ann.client.markRead(conversation, last)

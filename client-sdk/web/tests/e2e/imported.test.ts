@@ -59,6 +59,8 @@ test("an imported conversation shows its newest messages when it is opened, and 
   const againMs = performance.now()
   const again = ann.client.open(conversation)
   await until(again, ({ messages }) => messages.length > 0)
-  console.log(`open ${openMs.toFixed(0)} ms from the hub, ${(performance.now() - againMs).toFixed(0)} ms from the store; ${loads} loads`)
+  console.log(
+    `open ${openMs.toFixed(0)} ms from the hub, ${(performance.now() - againMs).toFixed(0)} ms from the store; ${loads} loads`,
+  )
   expect(again.current.messages.length).toBeLessThan(1_000)
 })

@@ -140,7 +140,10 @@ async function dump(name: string): Promise<Map<string, [IDBValidKey, unknown][]>
   const tables = new Map<string, [IDBValidKey, unknown][]>()
   for (const table of database.objectStoreNames) {
     const [keys, values] = await Promise.all([database.getAllKeys(table), database.getAll(table)])
-    tables.set(table, keys.map((key, at) => [key, values[at]]))
+    tables.set(
+      table,
+      keys.map((key, at) => [key, values[at]]),
+    )
   }
   database.close()
   return tables

@@ -102,7 +102,7 @@ test("damaged documents are refused, or their heads give them away", () => {
   let read = 0
   for (let at = 8; at < bytes.length; at += 3) {
     const damaged = bytes.slice()
-    damaged[at] = (damaged[at] as number) ^ (1 << at % 8)
+    damaged[at] = (damaged[at] as number) ^ (1 << (at % 8))
     expect(() => readSaved("segment", damaged)).toThrow("checksum")
     let saved: SavedDocument
     try {

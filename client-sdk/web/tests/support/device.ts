@@ -47,7 +47,12 @@ export async function openDevice(name: string, options: DriverOptions = {}): Pro
 }
 
 /** Opens a device and enrols it. */
-export async function enrolDevice(name: string, link: string, url: string, options: DriverOptions = {}): Promise<TestDevice> {
+export async function enrolDevice(
+  name: string,
+  link: string,
+  url: string,
+  options: DriverOptions = {},
+): Promise<TestDevice> {
   const device = await openDevice(name, options)
   await device.client.enrol(link, name, url)
   await until(device.client.status, (status) => status.caughtUp)
@@ -70,7 +75,11 @@ export function until<T, R extends T = T>(live: Live<T>, holds: (value: T) => bo
 }
 
 /** Waits until a thread shows a message as it should be. */
-export async function shown(thread: Thread, id: MessageId, holds: (view: MessageView) => boolean = () => true): Promise<MessageView> {
+export async function shown(
+  thread: Thread,
+  id: MessageId,
+  holds: (view: MessageView) => boolean = () => true,
+): Promise<MessageView> {
   const find = (): MessageView | undefined => thread.current.messages.find((view) => view.id === id)
   await until(thread, () => {
     const view = find()
@@ -80,7 +89,12 @@ export async function shown(thread: Thread, id: MessageId, holds: (view: Message
 }
 
 /** The heads of every document of a conversation as a device's store has them. */
-export async function headsOf(device: TestDevice, conversation: ConversationId): Promise<Record<string, readonly string[]>> {
+export async function headsOf(
+  device: TestDevice,
+  conversation: ConversationId,
+): Promise<Record<string, readonly string[]>> {
   const documents = await device.host.export(conversation)
-  return Object.fromEntries(documents.filter(({ facts }) => facts.length > 0).map(({ document, heads }) => [document, heads]))
+  return Object.fromEntries(
+    documents.filter(({ facts }) => facts.length > 0).map(({ document, heads }) => [document, heads]),
+  )
 }

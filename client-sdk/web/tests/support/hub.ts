@@ -83,7 +83,10 @@ export class Hub {
   /** One command of the hub's own machine; answers the lines of JSON that it prints. */
   async cli(...args: string[]): Promise<Record<string, unknown>[]> {
     const { stdout } = await run(BINARY, [...args, ...this.settings(), "--json"])
-    return stdout.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Record<string, unknown>)
+    return stdout
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
   }
 
   /** A pairing link for a member. */
