@@ -62,6 +62,14 @@ export interface Invitation {
   readonly forMs: number
 }
 
+/** A call that waits for its answer. */
+interface Asked {
+  readonly call: Call
+  readonly answer: (outcome: ActOutcome) => void
+  /** Whether the present host has it. */
+  posted: boolean
+}
+
 /** See the module. */
 export class Client {
   private readonly statusValue = new LiveValue<Status>(INITIAL_STATUS)
@@ -73,7 +81,7 @@ export class Client {
   private readonly attachedValue = new LiveValue(false)
   private readonly threads = new Map<ConversationId, Set<Thread>>()
   private readonly listeners = new Set<(notice: Notice) => void>()
-  private readonly answers = new Map<number, (outcome: ActOutcome) => void>()
+  private readonly asked = new Map<number, Asked>()
   private nextId = 1
 
   /** Whether the device's host has answered: before that, the values below are empty. */
@@ -110,7 +118,7 @@ export class Client {
   close(): void {
     this.channel.post({ type: "Detach" })
     this.channel.close()
-    this.interrupt()
+    this.interrupt({ type: "Interrupted" }, () => true)
   }
 
   // The device
@@ -346,21 +354,26 @@ export class Client {
   private call(call: Call): Promise<ActOutcome> {
     const id = this.nextId++
     return new Promise((resolve) => {
-      this.answers.set(id, resolve)
-      this.channel.post({ type: "Call", id, call })
+      const posted = this.attached.current
+      this.asked.set(id, { call, answer: resolve, posted })
+      if (posted) this.channel.post({ type: "Call", id, call })
     })
   }
 
+  /** Also when another host has taken over: what does no harm twice is asked again there. */
   private attach(): void {
-    this.interrupt()
+    for (const asked of this.asked.values()) if (isRepeatable(asked.call)) asked.posted = false
+    this.interrupt({ type: "Interrupted" }, ({ posted }) => posted)
     this.attachedValue.set(false)
     this.channel.post({ type: "Attach", lock: this.channel.lock })
   }
 
-  private interrupt(): void {
-    const waiting = [...this.answers.values()]
-    this.answers.clear()
-    for (const answer of waiting) answer({ type: "Interrupted" })
+  private interrupt(outcome: ActOutcome, which: (asked: Asked) => boolean): void {
+    for (const [id, asked] of [...this.asked]) {
+      if (!which(asked)) continue
+      this.asked.delete(id)
+      asked.answer(outcome)
+    }
   }
 
   private askOpen(conversation: ConversationId): void {
@@ -384,8 +397,8 @@ export class Client {
         this.takeState(message.state)
         return
       case "Answer":
-        this.answers.get(message.id)?.(message.outcome)
-        this.answers.delete(message.id)
+        this.asked.get(message.id)?.answer(message.outcome)
+        this.asked.delete(message.id)
         return
       case "Events":
         this.takeEvents(message.events)
@@ -393,6 +406,7 @@ export class Client {
       case "Failed":
         this.statusValue.set({ ...this.statusValue.current, store: "failed" })
         this.attachedValue.set(true)
+        this.interrupt({ type: "StoreFailed" }, () => true)
     }
   }
 
@@ -404,6 +418,10 @@ export class Client {
     this.draftsValue.set(state.drafts)
     this.leasesValue.set(new Map([...state.leases].map(([id, lease]) => [id, leaseOf(lease)])))
     this.attachedValue.set(true)
+    for (const [id, asked] of this.asked) {
+      if (!asked.posted) this.channel.post({ type: "Call", id, call: asked.call })
+      asked.posted = true
+    }
     for (const conversation of this.threads.keys()) this.askOpen(conversation)
   }
 
@@ -457,6 +475,12 @@ export class Client {
 
 function newestFirst(one: ConversationItem, other: ConversationItem): number {
   return other.newest - one.newest || (one.id < other.id ? -1 : 1)
+}
+
+/** Whether a call does no harm if it is carried out twice. */
+function isRepeatable(call: Call): boolean {
+  if (call.type !== "Act") return call.type === "Draft"
+  return ["MarkRead", "Type", "Dismiss", "Connect"].includes(call.act.type)
 }
 
 /** Changes beyond which a list is sorted anew. */
