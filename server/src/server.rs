@@ -140,6 +140,7 @@ impl Server {
             floor: stored.floor,
             members: stored.members,
             devices: stored.devices,
+            revoked: stored.revoked,
             policy: stored.policy,
             seen: stored.seen,
             audit: stored.audit,

@@ -1,6 +1,6 @@
 //! The hub: everything that decides, as one state machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -112,6 +112,8 @@ pub struct Boot {
     pub members: BTreeMap<MemberId, Member>,
     /// Devices that are not revoked.
     pub devices: BTreeMap<DeviceId, Device>,
+    /// Devices that are.
+    pub revoked: BTreeSet<DeviceId>,
     /// Policy.
     pub policy: Policy,
     /// When devices were last seen, milliseconds since 1970.
@@ -209,7 +211,8 @@ pub struct Hub {
 impl Hub {
     /// Starts the hub at `now`. A new or restored hub first commits its epoch; nobody is welcomed before.
     pub fn new(boot: Boot, now: Now, effects: &mut Vec<Effect>) -> Self {
-        let directory = Directory { members: boot.members, devices: boot.devices, policy: boot.policy };
+        let Boot { members, devices, revoked, policy, .. } = boot;
+        let directory = Directory { members, devices, revoked, policy };
         let mut hub = Self {
             id: boot.hub,
             pinned: boot.pinned,
