@@ -33,8 +33,9 @@ impl Directory {
                 if let Some(member) = self.members.get_mut(member) {
                     member.role = Role::Former;
                 }
-                let theirs = self.devices.extract_if(.., |_, device| device.member == *member);
-                self.revoked.extend(theirs.map(|(id, _)| id));
+                let theirs = self.devices.iter().filter(|(_, device)| device.member == *member);
+                self.revoked.extend(theirs.map(|(id, _)| *id));
+                self.devices.retain(|_, device| device.member != *member);
             }
             DirectoryEvent::DeviceAdded(device) => {
                 self.revoked.remove(&device.id());

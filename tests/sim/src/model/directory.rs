@@ -62,8 +62,8 @@ impl Directory {
             }
             DirectoryEvent::MemberRemoved { member } => {
                 self.members.remove(member);
-                let theirs = self.devices.extract_if(.., |_, owner| owner == member);
-                self.revoked.extend(theirs.map(|(id, _)| id));
+                self.revoked.extend(self.devices.iter().filter(|(_, owner)| *owner == member).map(|(id, _)| *id));
+                self.devices.retain(|_, owner| owner != member);
             }
             DirectoryEvent::DeviceAdded(device) => {
                 self.devices.insert(device.id(), device.member);
