@@ -1,6 +1,6 @@
 /** A conversation in the list. */
 
-import { PencilLine, ShieldAlert, TriangleAlert } from "lucide-react"
+import { PencilLine, ShieldAlert, TriangleAlert, User } from "lucide-react"
 import { memo } from "react"
 import type { ConversationId, ListRow } from "../client/port.ts"
 import { useApp, useMembers, useSecondsLeft } from "../app/context.tsx"
@@ -72,7 +72,7 @@ export const Row = memo(function Row({ row, isSelected, onOpen, onDrag }: Props)
             {owner === undefined ? (
               <span className="row-unassigned">{t("list.unassigned")}</span>
             ) : (
-              <bdi className="ellipsis">{owner === inbox.me() ? t("list.you") : name(owner)}{assigned.length > 1 ? ` +${speaker.number(assigned.length - 1)}` : ""}</bdi>
+              <><User size={13} aria-hidden="true" /><bdi className="ellipsis">{owner === inbox.me() ? t("list.you") : name(owner)}{assigned.length > 1 ? ` +${speaker.number(assigned.length - 1)}` : ""}</bdi></>
             )}
             {row.labels.filter((label) => label !== "closed").slice(0, 2).map((label) => (
               <bdi key={label} className="row-label ellipsis">{label}</bdi>
@@ -120,8 +120,11 @@ function Replying({ lease }: { readonly lease: LiveLease }) {
   const { name } = useMembers()
   const seconds = useSecondsLeft(lease.untilMs)
   return (
-    <span className="row-text row-replying ellipsis">
-      <PencilLine size={14} aria-hidden="true" /> {t("list.replyingFor", { name: name(lease.holder), count: seconds })}
-    </span>
+    <>
+      <span className="row-text row-replying ellipsis">
+        <PencilLine size={14} aria-hidden="true" /> {t("list.replying", { name: name(lease.holder) })}
+      </span>
+      <span className="row-seconds">{t("list.seconds", { count: seconds })}</span>
+    </>
   )
 }

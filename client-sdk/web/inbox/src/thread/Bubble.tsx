@@ -1,7 +1,7 @@
 /** One message. */
 
 import { Ellipsis, FileText, ShieldAlert, TriangleAlert } from "lucide-react"
-import { type ReactNode, memo } from "react"
+import { type MouseEvent, type ReactNode, memo } from "react"
 import type { ConversationId, MessageId, MessageView } from "../client/port.ts"
 import { useApp, useMembers } from "../app/context.tsx"
 import type { ThreadRow } from "../logic/rows.ts"
@@ -9,6 +9,8 @@ import { Avatar } from "../parts/Avatar.tsx"
 import { CollisionBox } from "./CollisionBox.tsx"
 import { StateMark } from "./StateMark.tsx"
 import "./bubble.css"
+
+const touch = matchMedia("(hover: none)")
 
 interface Props {
   readonly row: Extract<ThreadRow, { type: "message" }>
@@ -33,19 +35,24 @@ export const Bubble = memo(function Bubble({ row, customer, conversation, isMark
   const side = message.dir === "in" ? "in" : message.dir === "note" ? "note" : isMine ? "mine" : "out"
   const classes = ["message", side, first ? "first" : "", last ? "last" : "", isHeld ? "clash" : "", isMarked ? "marked" : ""]
   const isGone = message.retracted !== null
+  // A finger has no pointer that rests on a bubble: it touches it.
+  const tapped = (event: MouseEvent<HTMLElement>): void => {
+    const isOther = (event.target as HTMLElement).closest("a, button") !== null || !(getSelection()?.isCollapsed ?? true)
+    if (touch.matches && !isOther) onMenu(message, event.currentTarget)
+  }
   return (
     <article className={classes.join(" ")} id={`message-${message.id}`} data-message={message.id} tabIndex={-1} aria-label={`${who}, ${speaker.time(message.timeMs)}`}>
       {side === "in" && <span className="message-side">{first && <Avatar name={customer} size="small" />}</span>}
       <div className="message-column">
         {first && side !== "mine" && (
           <header className="message-who">
-            {side === "note" && <span className="message-tag">{t("message.note")}</span>}
+            {side === "note" && <span className="message-tag" title={t("message.noteHint")}>{t("message.note")}</span>}
             <bdi>{who}</bdi>
             {message.dir !== "in" && message.by > 0 && <span className="message-staff">{t("message.staff", { number: message.by })}</span>}
           </header>
         )}
         <div className="message-row">
-          <div className="bubble">
+          <div className="bubble" onClick={tapped}>
             {isHeld && (
               <div className="bubble-clash">
                 <TriangleAlert size={16} aria-hidden="true" />
@@ -59,22 +66,23 @@ export const Bubble = memo(function Bubble({ row, customer, conversation, isMark
               </div>
             )}
             {message.re !== null && !isGone && <Quote id={message.re} quoted={quoted} customer={customer} onGo={onGo} />}
-            {isGone ? (
-              <p className="bubble-gone">
-                {message.retracted === "" ? t("message.retracted", { name: who }) : t("message.retractedWhy", { name: who, reason: message.retracted ?? "" })}
-              </p>
-            ) : (
-              <>
-                {message.media !== null && <MediaChip media={message.media} />}
-                {message.body !== "" && <p className="bubble-text" dir="auto">{linked(message.body)}</p>}
-              </>
-            )}
-            <footer className="bubble-foot">
-              {late && <span className="bubble-late" title={t("message.lateHint")}>{t("message.late")}</span>}
-              {message.edited && !isGone && <span>{t("message.edited")}</span>}
-              <time title={speaker.moment(message.timeMs)}>{speaker.time(message.timeMs)}</time>
-              <StateMark message={message} isMine={isMine} />
-            </footer>
+            {message.media !== null && !isGone && <MediaChip media={message.media} />}
+            {/* The direction of the text is that of its first letter; its foot keeps the page's. */}
+            <div className="bubble-body" dir="auto">
+              {isGone ? (
+                <span className="bubble-gone">
+                  {message.retracted === "" ? t("message.retracted", { name: who }) : t("message.retractedWhy", { name: who, reason: message.retracted ?? "" })}
+                </span>
+              ) : (
+                <span className="bubble-text">{linked(message.body)}</span>
+              )}
+              <footer className="bubble-foot" dir={speaker.direction}>
+                {late && <span className="bubble-late" title={t("message.lateHint")}>{t("message.late")}</span>}
+                {message.edited && !isGone && <span>{t("message.edited")}</span>}
+                <time title={speaker.moment(message.timeMs)}>{speaker.time(message.timeMs)}</time>
+                <StateMark message={message} isMine={isMine} />
+              </footer>
+            </div>
           </div>
           <button
             type="button"

@@ -18,6 +18,9 @@ const END_PX_MAX = 64
 /** Nearer to the beginning than this, older messages are asked for, CSS pixels. */
 const OLDER_PX_MAX = 1_200
 
+/** How much of what was read stays above the unread line, CSS pixels. */
+const LINE_PX = 160
+
 /** Where a thread was left: the row at the top and how far it was scrolled past; none: at the end. */
 const places = new Map<ConversationId, { readonly key: string; readonly pastPx: number }>()
 
@@ -42,7 +45,7 @@ export function Log({ thread, state, customer, isFinding, onFound }: Props) {
   const scroller = useRef<HTMLDivElement>(null)
   const list = useRef<VirtualizerHandle>(null)
   const [isAtEnd, setAtEnd] = useState(true)
-  const atEnd = useRef(true)
+  const atEnd = useRef(false)
   const [menu, setMenu] = useState<MenuTarget | null>(null)
   const [marked, setMarked] = useState<MessageId | null>(null)
   const active = useRef<MessageId | null>(null)
@@ -59,12 +62,23 @@ export function Log({ thread, state, customer, isFinding, onFound }: Props) {
     before.current = rows
     if (isPlaced.current || rows.length === 0 || list.current === null) return
     isPlaced.current = true
+    const handle = list.current
     const place = places.get(conversation)
     const at = place === undefined ? -1 : rows.findIndex(({ key }) => key === place.key)
     const line = rows.findIndex(({ type }) => type === "unread")
-    if (at >= 0) list.current.scrollToIndex(at, { align: "start", offset: place?.pastPx ?? 0 })
-    else if (line >= 0) list.current.scrollToIndex(line, { align: "center" })
-    else list.current.scrollToIndex(rows.length - 1, { align: "end" })
+    const show = (): void => {
+      if (at >= 0) handle.scrollToIndex(at, { align: "start", offset: place?.pastPx ?? 0 })
+      // A little of what was read stays above the line; where little is new, this is the end.
+      else if (line >= 0) handle.scrollToIndex(line, { align: "start", offset: -LINE_PX })
+      else {
+        atEnd.current = true
+        handle.scrollToIndex(rows.length - 1, { align: "end" })
+      }
+    }
+    show()
+    // Once more when the rows in sight are measured.
+    const frame = requestAnimationFrame(() => requestAnimationFrame(show))
+    return () => cancelAnimationFrame(frame)
   }, [rows, conversation])
 
   // At the end one stays at the end.
