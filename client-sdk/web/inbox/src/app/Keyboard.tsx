@@ -4,7 +4,7 @@ import { Dialog } from "@base-ui/react/dialog"
 import { X } from "lucide-react"
 import { useEffect } from "react"
 import { KEYS, type Shortcut, shortcutOf } from "../logic/shortcuts.ts"
-import { IconButton } from "../parts/IconButton.tsx"
+import "../parts/button.css"
 import { settings } from "../state/settings.ts"
 import { Store, useStore } from "../state/store.ts"
 import type { TextKey } from "../text/text.ts"
@@ -75,7 +75,8 @@ export function Keyboard() {
         <Dialog.Popup className="dialog">
           <div className="dialog-head">
             <Dialog.Title>{t("keys.title")}</Dialog.Title>
-            <Dialog.Close render={<IconButton label={t("keys.close")} />}>
+            {/* No tooltip: Escape is for the dialog. */}
+            <Dialog.Close className="icon-button" aria-label={t("keys.close")}>
               <X size={20} />
             </Dialog.Close>
           </div>

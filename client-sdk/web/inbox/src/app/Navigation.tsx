@@ -28,7 +28,7 @@ function Way({ to, current, label, icon, badge = 0, named = false }: {
       className="way"
       href={formatRoute(to)}
       aria-current={current ? "page" : undefined}
-      aria-label={badge > 0 ? `${label}, ${speaker.t("list.unread", { count: badge })}` : named ? undefined : label}
+      aria-label={named ? undefined : badge > 0 ? `${label}, ${speaker.t("list.unread", { count: badge })}` : label}
       onClick={(event) => {
         if (event.metaKey || event.ctrlKey) return
         event.preventDefault()
@@ -40,9 +40,10 @@ function Way({ to, current, label, icon, badge = 0, named = false }: {
     <>
       <span className="way-icon">
         {icon}
-        {badge > 0 && <span className="way-badge">{speaker.number(badge)}</span>}
+        {badge > 0 && <span className="way-badge" aria-hidden="true">{speaker.number(badge)}</span>}
       </span>
       {named && <span className="way-name">{label}</span>}
+      {named && badge > 0 && <span className="sr-only">{speaker.t("list.unread", { count: badge })}</span>}
     </>
   )
   if (named) return <li>{<a {...link.props}>{inside}</a>}</li>

@@ -34,7 +34,7 @@ export function Shell() {
   return (
     <div className={`shell ${layout}`}>
       {!isPhone && (
-        <a className="skip" href="#thread" onClick={(event) => { event.preventDefault(); document.querySelector<HTMLElement>("[data-composer], .log")?.focus() }}>
+        <a className="skip" href="#main" onClick={(event) => { event.preventDefault(); document.querySelector<HTMLElement>("[data-composer], .log")?.focus() }}>
           {speaker.t("nav.skip")}
         </a>
       )}
@@ -62,7 +62,7 @@ function PhonePane({ route }: { readonly route: Route }) {
     default: {
       const box = route.type === "box" ? route : (START as BoxRoute)
       if (box.conversation === null) return <ListPane box={box.box} selected={null} />
-      if (box.panel) return <main className="panes"><CustomerPanel conversation={box.conversation} onClose={() => history.back()} /></main>
+      if (box.panel) return <main id="main" className="panes"><CustomerPanel conversation={box.conversation} onClose={() => history.back()} /></main>
       return <ThreadPane key={box.conversation} conversation={box.conversation} box={box.box} />
     }
   }

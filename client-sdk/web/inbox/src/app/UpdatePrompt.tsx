@@ -14,7 +14,9 @@ export function UpdatePrompt() {
   useEffect(() => {
     if (!("serviceWorker" in navigator) || import.meta.env.DEV) return
     let timer: ReturnType<typeof setInterval> | undefined
-    const watch = (registration: ServiceWorkerRegistration): void => {
+    const watch = (registration: ServiceWorkerRegistration | undefined): void => {
+      // Where workers are blocked, registering answers nothing.
+      if (registration === undefined) return
       const check = (): void => {
         // The first worker takes its place by itself: it is no update.
         if (registration.waiting !== null && navigator.serviceWorker.controller !== null) setWaiting(registration.waiting)

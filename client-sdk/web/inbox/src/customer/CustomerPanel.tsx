@@ -16,8 +16,10 @@ import "./customer.css"
 
 /** See the module. */
 export function CustomerPanel({ conversation, onClose }: { readonly conversation: ConversationId; readonly onClose?: () => void }) {
-  const { inbox, speaker } = useApp()
+  const { inbox, speaker, layout } = useApp()
   const { t } = speaker
+  // On a phone the panel is the whole page.
+  const Heading = layout === "phone" ? "h1" : "h2"
   const [thread] = useState(() => inbox.thread(conversation))
   const { fields, labels, markers, messages } = useStore(thread.state)
   useStore(inbox.rows)
@@ -34,7 +36,7 @@ export function CustomerPanel({ conversation, onClose }: { readonly conversation
     <aside className="customer" aria-label={t("customer.title")}>
       <header className="customer-head">
         <Avatar name={customer} />
-        <h2 className="ellipsis"><bdi>{customer}</bdi></h2>
+        <Heading className="ellipsis"><bdi>{customer}</bdi></Heading>
         {onClose !== undefined && (
           <IconButton label={t("customer.close")} onClick={onClose}>
             <X size={20} />

@@ -21,7 +21,7 @@ export function Ended({ phase }: { readonly phase: Phase }) {
   }
   const screen = (icon: ReactNode, title: string, text: string, act: ReactNode): ReactNode => (
     <main className="screen ended">
-      <Empty icon={icon} title={title} text={text}>{act}</Empty>
+      <Empty level="h1" icon={icon} title={title} text={text}>{act}</Empty>
     </main>
   )
   switch (phase) {

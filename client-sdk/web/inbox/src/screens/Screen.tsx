@@ -18,7 +18,7 @@ interface Props {
 export function Screen({ title, intro, act, isBehindMe = false, children }: Props) {
   const { layout, speaker } = useApp()
   return (
-    <main className="screen">
+    <main className="screen" id="main">
       <div className="screen-inner">
         <header className="screen-head">
           {isBehindMe && layout === "phone" && (

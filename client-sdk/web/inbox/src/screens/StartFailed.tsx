@@ -10,7 +10,7 @@ import "./enrol.css"
 export function StartFailed({ speaker: { t } }: { readonly speaker: Speaker }) {
   return (
     <main className="screen ended">
-      <Empty icon={<CloudAlert size={26} />} title={t("ended.failedTitle")} text={t("ended.failed")}>
+      <Empty level="h1" icon={<CloudAlert size={26} />} title={t("ended.failedTitle")} text={t("ended.failed")}>
         <button type="button" className="button primary" onClick={() => location.reload()}>{t("ended.reload")}</button>
       </Empty>
     </main>

@@ -150,11 +150,11 @@ function Reactions({ message, conversation }: { readonly message: MessageView; r
             tabIndex={-1}
             className={`reaction ${isMine ? "own" : ""}`}
             aria-pressed={isMine}
-            aria-label={speaker.t("message.reactions", { emoji, names })}
             title={names}
             onClick={() => void inbox.port.react(conversation, message.id, isMine ? "" : emoji)}
           >
             {emoji} {all.length > 1 && <span>{speaker.number(all.length)}</span>}
+            <span className="sr-only">{names}</span>
           </button>
         )
       })}

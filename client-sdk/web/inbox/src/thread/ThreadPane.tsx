@@ -49,8 +49,8 @@ export function ThreadPane({ conversation, box }: Props) {
 
   if (state.closed || (row === undefined && inbox.rows.get() !== null)) {
     return (
-      <main className="thread">
-        <Empty icon={<MessageSquare size={26} />} title={t("thread.gone")} text={t("thread.gonePart")}>
+      <main className="thread" id="main">
+        <Empty level="h1" icon={<MessageSquare size={26} />} title={t("thread.gone")} text={t("thread.gonePart")}>
           <button type="button" className="button" onClick={() => go({ type: "box", box, conversation: null, panel: false })}>
             {t("empty.showAll")}
           </button>
@@ -59,7 +59,7 @@ export function ThreadPane({ conversation, box }: Props) {
     )
   }
   return (
-    <main className="thread" id="thread">
+    <main className="thread" id="main">
       <header className="thread-head">
         {layout === "phone" && (
           <IconButton label={t("nav.back")} onClick={() => go({ type: "box", box, conversation: null, panel: false })}>
@@ -176,8 +176,8 @@ function ThreadActs({ conversation, box, isClosedNow, onClose, onFind }: {
 export function NoThread() {
   const { t } = useApp().speaker
   return (
-    <main className="thread">
-      <Empty icon={<MessageSquare size={26} />} title={t("empty.threadTitle")} text={t("empty.thread")} />
+    <main className="thread" id="main">
+      <Empty level="h1" icon={<MessageSquare size={26} />} title={t("empty.threadTitle")} text={t("empty.thread")} />
     </main>
   )
 }
