@@ -99,7 +99,7 @@ function Preview({ row, hasDraft }: { readonly row: ListRow; readonly hasDraft: 
   if (last == null) return <span className="row-text" />
   const who = last.dir === "in" ? null : last.by === inbox.me() ? t("list.you") : name(last.by)
   return (
-    <span className="row-text ellipsis">
+    <span className="row-text ellipsis" dir="auto">
       {last.dir === "note" && <span className="row-note">{t("list.note")}</span>}
       {who !== null && <><bdi>{who}</bdi>: </>}
       {last.sensitive ? (

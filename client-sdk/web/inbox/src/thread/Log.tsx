@@ -21,6 +21,9 @@ const OLDER_PX_MAX = 1_200
 /** How much of what was read stays above the unread line, CSS pixels. */
 const LINE_PX = 160
 
+/** So often at most the first sight is put right, each time after two frames. */
+const SETTLE_FRAMES_MAX = 12
+
 /** Where a thread was left: the row at the top and how far it was scrolled past; none: at the end. */
 const places = new Map<ConversationId, { readonly key: string; readonly pastPx: number }>()
 
@@ -75,15 +78,22 @@ export function Log({ thread, state, customer, isFinding, onFound }: Props) {
         handle.scrollToIndex(rows.length - 1, { align: "end" })
       }
     }
-    show()
-    // Once more when the rows in sight are measured.
-    const frame = requestAnimationFrame(() => requestAnimationFrame(show))
-    return () => cancelAnimationFrame(frame)
+    // Rows have their heights only once they are in sight: again until nothing moves any more.
+    let [left, sizePx] = [SETTLE_FRAMES_MAX, -1]
+    const settle = (): void => {
+      if (sizePx === handle.scrollSize || left-- === 0) return
+      sizePx = handle.scrollSize
+      show()
+      requestAnimationFrame(() => requestAnimationFrame(settle))
+    }
+    settle()
   }, [rows, conversation])
 
-  // At the end one stays at the end.
+  // At the end one stays at the end; what one writes oneself is seen.
+  const lastRow = rows.at(-1)
+  const isOwnNew = lastRow?.type === "notSent" || (lastRow?.type === "message" && lastRow.message.state.type === "Pending")
   useEffect(() => {
-    if (isPlaced.current && atEnd.current) list.current?.scrollToIndex(rows.length - 1, { align: "end" })
+    if (isPlaced.current && (atEnd.current || isOwnNew)) list.current?.scrollToIndex(rows.length - 1, { align: "end" })
   }, [lastKey, rows.length])
   useEffect(() => {
     const box = scroller.current
