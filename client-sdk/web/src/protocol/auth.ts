@@ -22,7 +22,11 @@ export function enrolBytes(transcript: Transcript, code: InviteCode): Uint8Array
   return transcriptBytes("lockstep-enrol-1", transcript, code)
 }
 
-function transcriptBytes(domain: string, { hub, pinned, nonce, device, version }: Transcript, code: string): Uint8Array {
+function transcriptBytes(
+  domain: string,
+  { hub, pinned, nonce, device, version }: Transcript,
+  code: string,
+): Uint8Array {
   const writer = new ByteWriter()
   writer.utf8(domain)
   for (const id of [hub, pinned, nonce, device, version.toString(16).padStart(8, "0"), code]) writer.hex(id)

@@ -75,7 +75,8 @@ function writeData(actor: ActorId, head: ChainHead, fact: Fact): number {
   meta.clear()
   runs(meta, metas)
   const container = containerOf(fact)
-  const number = containersOf(fact.type === "Field" || fact.type === "Label" ? "card" : "segment").indexOf(container) + 1
+  const number =
+    containersOf(fact.type === "Field" || fact.type === "Label" ? "card" : "segment").indexOf(container) + 1
   const rest = new Array<number>(ops - 1)
   const columns: (readonly [number, Uint8Array])[] = [
     [0x01, run([1, ...rest.fill(0)])],

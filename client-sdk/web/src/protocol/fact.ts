@@ -226,4 +226,3 @@ function holds(rule: boolean): RefusalCode | null {
 export function parseMediaHash(digits: string): MediaHash | null {
   return /^[0-9a-f]{64}$/.test(digits) ? (digits as MediaHash) : null
 }
-

@@ -1,7 +1,22 @@
 /** Frames: what travels. PROTOCOL.md, tables 1 to 3. */
 
 import { CborReader, DecodeError } from "./cbor.ts"
-import { type Codec, type TypeOf, bool, bytes, encode, fixed, list, optional, struct, text, u32, u53, u64, variant } from "./codec.ts"
+import {
+  type Codec,
+  type TypeOf,
+  bool,
+  bytes,
+  encode,
+  fixed,
+  list,
+  optional,
+  struct,
+  text,
+  u32,
+  u53,
+  u64,
+  variant,
+} from "./codec.ts"
 import { conversationCodec, memberCodec, policyCodec, roleCodec } from "./directory.ts"
 import { deliveryCodec, entryBodyCodec, resolutionCodec, tableCodec } from "./entry.ts"
 import { factCodec } from "./fact.ts"
@@ -22,7 +37,7 @@ import {
   documentIdCodec,
 } from "./id.ts"
 import * as limits from "./limits.ts"
-import { refusalCodec } from "./refusal.ts"
+import { refusalCodec } from "./refused.ts"
 import { cursorCodec, stampCodec } from "./stamp.ts"
 
 const conversation = fixed<ConversationId>(16)

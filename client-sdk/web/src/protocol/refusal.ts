@@ -1,9 +1,6 @@
 /** Why the hub says no. A code never changes its meaning. PROTOCOL.md, "Refusals" and table 4. */
 
-import { type TypeOf, fixed, optional, struct, text, u16, u32, u53 } from "./codec.ts"
-import { documentIdCodec } from "./id.ts"
-import type { HashPrefix } from "./id.ts"
-import { stampCodec } from "./stamp.ts"
+export type { Refusal } from "./refused.ts"
 
 /** Codes and their numbers. */
 export const REFUSAL_NUMBERS = {
@@ -128,30 +125,3 @@ export function refusalClass(number: number): RefusalClass {
   if (number < 70) return "Never"
   return number < 100 ? "Request" : "Stop"
 }
-
-/** A refusal as it travels. */
-export const refusalCodec = struct({
-  /** The code's number: {@link refusalCode}. */
-  code: u16,
-  /** For a person who reads logs, in English. */
-  message: text,
-  /** Not again before this many milliseconds. */
-  retryAfterMs: optional(u32),
-  /** `Gap`: the seq that the hub expects. */
-  next: optional(u32),
-  /** `Gap`: prefix of the hash before `next`. */
-  hash: optional(fixed<HashPrefix>(8)),
-  /** `SegmentFull`, `DocumentUnknown`: the document to write into. */
-  open: optional(documentIdCodec),
-  /** `ClockAhead`: the hub's time, milliseconds since 1970. */
-  nowMs: optional(u53),
-  /** `Duplicate`: where it stands. */
-  document: optional(documentIdCodec),
-  /** `Duplicate`: its stamp. */
-  stamp: optional(stampCodec),
-  /** `StillCollides`: the member whose reply or lease stands in the way. */
-  by: optional(u32),
-})
-
-/** See {@link refusalCodec}. */
-export type Refusal = TypeOf<typeof refusalCodec>

@@ -100,9 +100,9 @@ test("damaged documents are refused, or their heads give them away", () => {
   const bytes = save(toAutomerge("segment", facts))
   const heads = headsOf("segment", facts)
   let read = 0
-  for (let at = 8; at < bytes.length; at++) {
+  for (let at = 8; at < bytes.length; at += 3) {
     const damaged = bytes.slice()
-    damaged[at] = (damaged[at] as number) ^ (1 << at % 8)
+    damaged[at] = (damaged[at] as number) ^ (1 << (at % 8))
     expect(() => readSaved("segment", damaged)).toThrow("checksum")
     let saved: SavedDocument
     try {

@@ -3,7 +3,15 @@ import { expect, test } from "vitest"
 import { fromHex, toHex, utf8Length } from "../../src/protocol/cbor.ts"
 import { Clock } from "../../src/protocol/clock.ts"
 import { type Fact, checkFact } from "../../src/protocol/fact.ts"
-import { type DocumentKind, type FactId, type MessageId, makeUlid, parseUlid, ulidText, ulidTime } from "../../src/protocol/id.ts"
+import {
+  type DocumentKind,
+  type FactId,
+  type MessageId,
+  makeUlid,
+  parseUlid,
+  ulidText,
+  ulidTime,
+} from "../../src/protocol/id.ts"
 import * as limits from "../../src/protocol/limits.ts"
 import { formatLink, parseLink } from "../../src/protocol/link.ts"
 import { refusalClass, refusalCode } from "../../src/protocol/refusal.ts"
@@ -65,7 +73,13 @@ test("ULIDs", () => {
   for (const hex of ["0".repeat(32), "f".repeat(32), "0123456789abcdef0123456789abcdef"]) {
     expect(parseUlid(ulidText(hex as MessageId))).toBe(hex)
   }
-  for (const text of ["01m3250V0A000G40R40M30E209", "81M3250V0A000G40R40M30E209", "0IM3250V0A000G40R40M30E209", "", "0"]) {
+  for (const text of [
+    "01m3250V0A000G40R40M30E209",
+    "81M3250V0A000G40R40M30E209",
+    "0IM3250V0A000G40R40M30E209",
+    "",
+    "0",
+  ]) {
     expect(parseUlid(text), text).toBeNull()
   }
 })

@@ -8,7 +8,13 @@ import { decode, encode } from "../../src/protocol/codec.ts"
 import { Digest } from "../../src/protocol/digest.ts"
 import { entryBodyCodec, entryCodec, macBytes } from "../../src/protocol/entry.ts"
 import { checkFact, contentDigest, factCodec, shortKey } from "../../src/protocol/fact.ts"
-import { type HubFrame, decodeDeviceFrame, decodeHubFrame, deviceFrameCodec, hubFrameCodec } from "../../src/protocol/frame.ts"
+import {
+  type HubFrame,
+  decodeDeviceFrame,
+  decodeHubFrame,
+  deviceFrameCodec,
+  hubFrameCodec,
+} from "../../src/protocol/frame.ts"
 import { GENESIS_ACTOR, genesisBytes, genesisHash, genesisOps } from "../../src/protocol/genesis.ts"
 import { deriveKey, keyedHash } from "../../src/protocol/hash.ts"
 import * as ids from "../../src/protocol/id.ts"
@@ -53,7 +59,7 @@ test("frames that are cut, longer, or damaged are refused or read as something e
     expect(read(fromHex(`${text}00`)), `${name} and a byte`).toBe(false)
     for (let at = 0; at < bytes.length; at++) {
       const damaged = bytes.slice()
-      damaged[at] = (damaged[at] as number) ^ (1 << at % 8)
+      damaged[at] = (damaged[at] as number) ^ (1 << (at % 8))
       read(damaged)
     }
   }
@@ -132,7 +138,12 @@ test("documents", () => {
     }
     const rows = [...chains].map(([actor, head]) => actor + hex(head.seq, 4) + hex(head.maxOp, 4) + head.hash)
     expect(rows.sort()).toEqual(block.all("chain").sort())
-    expect([...chains.values()].map((head) => head.hash).sort().join("")).toBe(block.one("heads"))
+    expect(
+      [...chains.values()]
+        .map((head) => head.hash)
+        .sort()
+        .join(""),
+    ).toBe(block.one("heads"))
     expect(digest.value).toBe(block.one("digest"))
   }
 })
@@ -201,9 +212,11 @@ test("stamps, the log chain, cursors and digests of events", () => {
   for (const block of stamps) {
     const name = block.one("name")
     const secret = fromHex(block.one("hub_secret"))
-    const [stampKey, cursorKey, digestKey] = ["lockstep stamp mac 1", "lockstep cursor mac 1", "lockstep log digest 1"].map(
-      (context) => deriveKey(context, secret),
-    ) as [Uint8Array, Uint8Array, Uint8Array]
+    const [stampKey, cursorKey, digestKey] = [
+      "lockstep stamp mac 1",
+      "lockstep cursor mac 1",
+      "lockstep log digest 1",
+    ].map((context) => deriveKey(context, secret)) as [Uint8Array, Uint8Array, Uint8Array]
     const entry = decode(entryCodec, fromHex(block.one("entry")))
     expect(toHex(macBytes(entry.body)), name).toBe(block.one("mac_bytes"))
     const { stamp } = entry
@@ -233,8 +246,16 @@ test("stamps, the log chain, cursors and digests of events", () => {
 test("limits and refusal codes are those of PROTOCOL.md", () => {
   const rows = (title: string): string[][] => {
     const part = protocolText().split(`## ${title}`)[1]?.split("\n## ")[0] ?? ""
-    const table = part.split("\n").filter((line) => line.startsWith("| ")).slice(1)
-    return table.map((line) => line.split("|").map((cell) => cell.trim()).slice(1))
+    const table = part
+      .split("\n")
+      .filter((line) => line.startsWith("| "))
+      .slice(1)
+    return table.map((line) =>
+      line
+        .split("|")
+        .map((cell) => cell.trim())
+        .slice(1),
+    )
   }
   const values = new Map(rows("Table 5: limits").map(([name, value]) => [name, Number(value)]))
   expect(new Map<string | undefined, number>(Object.entries(limits))).toEqual(values)

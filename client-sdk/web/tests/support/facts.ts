@@ -36,7 +36,13 @@ export const ulid = (n: number): MessageId & FactId =>
   makeUlid(1_790_000_000_000 + n, n.toString(16).padStart(20, "0")) as MessageId & FactId
 
 /** A text message. */
-export const message = (n: number, by: number, dir: Message["dir"], body: string, more: Partial<Message> = {}): Fact => ({
+export const message = (
+  n: number,
+  by: number,
+  dir: Message["dir"],
+  body: string,
+  more: Partial<Message> = {},
+): Fact => ({
   type: "Message",
   message: { id: ulid(n), by, dir, kind: "text", body, seen: null, re: null, media: null, src: null, ...more },
 })
@@ -61,7 +67,12 @@ export function randomHistory(seed: number, length: number): ChainFact[] {
     let fact: Fact
     if (sort <= 2 || target === null) {
       known.push(id)
-      const media = { hash: "ab".repeat(32), mediaType: "image/png", name: pick(BODIES), size: n * 1e9 } as Message["media"]
+      const media = {
+        hash: "ab".repeat(32),
+        mediaType: "image/png",
+        name: pick(BODIES),
+        size: n * 1e9,
+      } as Message["media"]
       fact = message(n, by, pick(["in", "out", "note"] as const), pick(BODIES), {
         kind: pick(["text", "image"]),
         re: random() < 0.3 ? target : null,

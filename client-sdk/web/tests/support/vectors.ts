@@ -11,12 +11,16 @@ export const protocolText = (): string => readFileSync(new URL("PROTOCOL.md", PR
 /** Lines of one vector file without comments. */
 function lines(file: string): string[] {
   const path = fileURLToPath(new URL(`vectors/${file}`, PROTOCOL))
-  return readFileSync(path, "utf8").split("\n").filter((line) => !line.startsWith("#"))
+  return readFileSync(path, "utf8")
+    .split("\n")
+    .filter((line) => !line.startsWith("#"))
 }
 
 /** A file of `name hex` lines. */
 export function pairs(file: string): [string, string][] {
-  return lines(file).filter((line) => line !== "").map(split)
+  return lines(file)
+    .filter((line) => line !== "")
+    .map(split)
 }
 
 /** A block of `key hex` lines; a key may come more than once. */
