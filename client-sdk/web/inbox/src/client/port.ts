@@ -12,7 +12,10 @@ import type { ListedDevice, Marker, Team } from "../../../src/protocol/frame.ts"
 import type { ConversationId, DeviceId, InviteCode, Lsn, MemberId, MessageId, PinnedKeyHash } from "../../../src/protocol/id.ts"
 import type { Refusal, RefusalCode } from "../../../src/protocol/refusal.ts"
 import type { CollisionCause } from "../../../src/protocol/stamp.ts"
-import type { ActOutcome, Draft, LeaseView, MessageState, MessageView, Notice, OlderState, Summary, ViewEvent } from "./device.ts"
+import type { Draft } from "../../../src/core/input.ts"
+import type { ActOutcome, Notice } from "../../../src/core/effect.ts"
+import type { LeaseView, MessageState, MessageView, OlderState, ViewEvent } from "../../../src/core/view.ts"
+import type { Summary } from "../../../src/core/row.ts"
 
 export type {
   ActOutcome, Category, CollisionCause, Command, Conversation, ConversationId, Delivery, DeviceId, Direction, Draft, Fact,
@@ -124,7 +127,7 @@ export interface Pairing {
 export interface Port {
   /** Events from now on, in order. Answers how to stop. */
   subscribe(listener: (event: PortEvent) => void): () => void
-  /** Enrols this device, then connects. */
+  /** Enrols this device, then connects. `Rejected` with `FieldInvalid`: the hub's key is not known, it takes a link. */
   enrol(pairing: Pairing, name: string): Promise<ActOutcome>
   /** Connects now, also after a refusal that stopped it. */
   connect(): Promise<ActOutcome>

@@ -2,7 +2,7 @@
 
 import { ScanLine } from "lucide-react"
 import { type FormEvent, useCallback, useEffect, useState } from "react"
-import { go, useApp, useRoute } from "../app/context.tsx"
+import { go, useApp, useDelayed, useRoute } from "../app/context.tsx"
 import { refusalText, troubleOf } from "../app/outcome.ts"
 import { deviceName } from "../logic/device-name.ts"
 import { readPairing } from "../logic/pairing.ts"
@@ -12,6 +12,9 @@ import { choose } from "../state/settings.ts"
 import { useStore } from "../state/store.ts"
 import { Scanner } from "./Scanner.tsx"
 import "./enrol.css"
+
+/** After this without an answer the form is given back, milliseconds. */
+const SLOW_MS = 8_000
 
 /** See the module. */
 export function Enrol() {
@@ -42,7 +45,9 @@ export function Enrol() {
       return setElsewhere(read.url)
     }
     setTrouble(null)
-    setTrouble(troubleOf(await inbox.port.enrol(read.pairing, name.trim() || deviceName(navigator.userAgent)), speaker))
+    const outcome = await inbox.port.enrol(read.pairing, name.trim() || deviceName(navigator.userAgent))
+    const isLinkNeeded = outcome.type === "Rejected" && outcome.code === "FieldInvalid"
+    setTrouble(isLinkNeeded ? t("enrol.needLink") : troubleOf(outcome, speaker))
   }
   const scanned = useCallback((found: string): boolean => {
     if (readPairing(found, location).type === "Unreadable") return false
@@ -51,7 +56,9 @@ export function Enrol() {
     return true
   }, [])
   const refused = stopped === null ? null : refusalText(stopped, null, speaker)
-  const shown = trouble ?? (isWorking ? null : refused)
+  // A hub that cannot be reached does not answer: one may try again, or something else.
+  const isSlow = useDelayed(isWorking, SLOW_MS)
+  const shown = trouble ?? (isSlow ? t("outcome.offline") : isWorking ? null : refused)
   return (
     <main className="enrol">
       <div className="enrol-card">
@@ -91,7 +98,7 @@ export function Enrol() {
               {shown} {elsewhere !== null && <a href={elsewhere}>{t("enrol.goThere")}</a>}
             </p>
           )}
-          <button type="submit" className="button primary enrol-submit" disabled={isWorking}>
+          <button type="submit" className="button primary enrol-submit" disabled={isWorking && !isSlow}>
             {t(isWorking ? "enrol.working" : "enrol.submit")}
           </button>
         </form>

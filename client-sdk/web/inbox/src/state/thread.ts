@@ -47,7 +47,7 @@ export class Thread {
         this.flush()
         return
       case "Inserted":
-        this.messages.splice(event.at, 0, event.message)
+        this.messages = this.messages.toSpliced(event.at, 0, ...event.messages)
         this.areMessagesNew = true
         break
       case "Changed":

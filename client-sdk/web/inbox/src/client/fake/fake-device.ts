@@ -121,7 +121,7 @@ export class FakeDevice implements Port {
     this.view({ type: "Older", conversation: id, older: "loading" })
     setTimeout(() => {
       const taken = extend(chat, Date.now(), SEGMENT)
-      for (let at = 0; at < taken; at++) this.view({ type: "Inserted", conversation: id, at, message: chat.messages[at] as MessageView })
+      this.view({ type: "Inserted", conversation: id, at: 0, messages: chat.messages.slice(0, taken) })
       this.view({ type: "Older", conversation: id, older: chat.hidden > 0 ? "more" : "none" })
     }, HUB_MS)
     return this.done()
@@ -361,7 +361,7 @@ export class FakeDevice implements Port {
   private insert(chat: Chat, made: MessageView): void {
     const after = chat.messages.findLastIndex(({ id }) => id < made.id)
     chat.messages.splice(after + 1, 0, made)
-    this.view({ type: "Inserted", conversation: chat.id, at: after + 1, message: made })
+    this.view({ type: "Inserted", conversation: chat.id, at: after + 1, messages: [made] })
     this.listed(chat)
   }
 
