@@ -43,8 +43,8 @@ export class Thread {
         this.messages = [...event.messages]
         this.areMessagesNew = true
         this.next = { ...this.next, closed: false, messages: this.messages }
-        // The first list is shown at once.
-        this.flush()
+        // The first list is shown at once, with what is told together with it.
+        queueMicrotask(() => this.flush())
         return
       case "Inserted":
         this.messages = this.messages.toSpliced(event.at, 0, ...event.messages)
@@ -59,7 +59,7 @@ export class Thread {
         this.areMessagesNew = true
         break
       case "Markers":
-        this.next = { ...this.next, markers: event.markers, readUpTo: this.next.readUpTo ?? this.ownMark(event.markers) }
+        this.next = { ...this.next, markers: event.markers }
         break
       case "Card":
         this.next = { ...this.next, fields: event.fields, labels: event.labels }
@@ -97,6 +97,9 @@ export class Thread {
     this.isScheduled = false
     if (this.areMessagesNew) this.next = { ...this.next, messages: [...this.messages] }
     this.areMessagesNew = false
+    if (this.next.messages !== null && this.next.readUpTo === undefined) {
+      this.next = { ...this.next, readUpTo: this.ownMark(this.next.markers) }
+    }
     this.state.set(this.next)
   }
 }

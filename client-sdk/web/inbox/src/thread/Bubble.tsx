@@ -76,12 +76,12 @@ export const Bubble = memo(function Bubble({ row, customer, conversation, isMark
               ) : (
                 <span className="bubble-text">{linked(message.body)}</span>
               )}
-              <footer className="bubble-foot" dir={speaker.direction}>
+              <footer className="bubble-foot"><span dir={speaker.direction}>
                 {late && <span className="bubble-late" title={t("message.lateHint")}>{t("message.late")}</span>}
                 {message.edited && !isGone && <span>{t("message.edited")}</span>}
                 <time title={speaker.moment(message.timeMs)}>{speaker.time(message.timeMs)}</time>
                 <StateMark message={message} isMine={isMine} />
-              </footer>
+              </span></footer>
             </div>
           </div>
           <button

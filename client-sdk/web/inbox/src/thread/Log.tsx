@@ -21,8 +21,8 @@ const OLDER_PX_MAX = 1_200
 /** How much of what was read stays above the unread line, CSS pixels. */
 const LINE_PX = 160
 
-/** So often at most the first sight is put right, each time after two frames. */
-const SETTLE_FRAMES_MAX = 12
+/** So often at most a sight is put right, each time after two frames. */
+const SETTLE_MAX = 12
 
 /** Where a thread was left: the row at the top and how far it was scrolled past; none: at the end. */
 const places = new Map<ConversationId, { readonly key: string; readonly pastPx: number }>()
@@ -78,22 +78,16 @@ export function Log({ thread, state, customer, isFinding, onFound }: Props) {
         handle.scrollToIndex(rows.length - 1, { align: "end" })
       }
     }
-    // Rows have their heights only once they are in sight: again until nothing moves any more.
-    let [left, sizePx] = [SETTLE_FRAMES_MAX, -1]
-    const settle = (): void => {
-      if (sizePx === handle.scrollSize || left-- === 0) return
-      sizePx = handle.scrollSize
-      show()
-      requestAnimationFrame(() => requestAnimationFrame(settle))
-    }
-    settle()
+    settle(handle, show)
   }, [rows, conversation])
 
   // At the end one stays at the end; what one writes oneself is seen.
   const lastRow = rows.at(-1)
   const isOwnNew = lastRow?.type === "notSent" || (lastRow?.type === "message" && lastRow.message.state.type === "Pending")
   useEffect(() => {
-    if (isPlaced.current && (atEnd.current || isOwnNew)) list.current?.scrollToIndex(rows.length - 1, { align: "end" })
+    const handle = list.current
+    if (!isPlaced.current || handle === null || !(atEnd.current || isOwnNew)) return
+    settle(handle, () => handle.scrollToIndex(rows.length - 1, { align: "end" }))
   }, [lastKey, rows.length])
   useEffect(() => {
     const box = scroller.current
@@ -102,6 +96,8 @@ export function Log({ thread, state, customer, isFinding, onFound }: Props) {
       if (atEnd.current) box.scrollTop = box.scrollHeight
     })
     observer.observe(box)
+    // A row that grows, by a reaction for one, moves the end too.
+    if (box.lastElementChild !== null) observer.observe(box.lastElementChild)
     return () => observer.disconnect()
   }, [])
 
@@ -250,6 +246,18 @@ function LogRow({ row, customer, conversation, isMarked, messages, onMenu, onGo 
 function winnerOf({ state }: MessageView, messages: readonly MessageView[]): MessageView | undefined {
   const id = state.type === "Held" || state.type === "Flagged" ? state.collision.winner : null
   return id === null ? undefined : messageOf(messages, id)
+}
+
+/** Rows have their heights only once they are in sight: scrolls again until nothing moves any more. */
+function settle(handle: VirtualizerHandle, show: () => void): void {
+  let [left, sizePx] = [SETTLE_MAX, -1]
+  const step = (): void => {
+    if (sizePx === handle.scrollSize || left-- === 0) return
+    sizePx = handle.scrollSize
+    show()
+    requestAnimationFrame(() => requestAnimationFrame(step))
+  }
+  step()
 }
 
 function firstMessage(rows: readonly ThreadRow[]): string | undefined {
