@@ -49,6 +49,7 @@ export function Log({ thread, state, customer, isFinding, onFound }: Props) {
   const list = useRef<VirtualizerHandle>(null)
   const [isAtEnd, setAtEnd] = useState(true)
   const atEnd = useRef(false)
+  const lastTop = useRef(0)
   const [menu, setMenu] = useState<MenuTarget | null>(null)
   const [marked, setMarked] = useState<MessageId | null>(null)
   const active = useRef<MessageId | null>(null)
@@ -85,15 +86,21 @@ export function Log({ thread, state, customer, isFinding, onFound }: Props) {
   const lastRow = rows.at(-1)
   const isOwnNew = lastRow?.type === "notSent" || (lastRow?.type === "message" && lastRow.message.state.type === "Pending")
   useEffect(() => {
-    const handle = list.current
-    if (!isPlaced.current || handle === null || !(atEnd.current || isOwnNew)) return
-    settle(handle, () => handle.scrollToIndex(rows.length - 1, { align: "end" }))
+    const box = scroller.current
+    if (!isPlaced.current || box === null || !(atEnd.current || isOwnNew)) return
+    // Rows that are yet to be measured make it grow: the observer below follows.
+    atEnd.current = true
+    box.scrollTop = box.scrollHeight
+    lastTop.current = box.scrollTop
   }, [lastKey, rows.length])
   useEffect(() => {
     const box = scroller.current
     if (box === null) return
     const observer = new ResizeObserver(() => {
-      if (atEnd.current) box.scrollTop = box.scrollHeight
+      // Not against who has just gone up, which is told a moment later.
+      if (!atEnd.current || box.scrollTop < lastTop.current - 1) return
+      box.scrollTop = box.scrollHeight
+      lastTop.current = box.scrollTop
     })
     observer.observe(box)
     // A row that grows, by a reaction for one, moves the end too.
@@ -105,14 +112,18 @@ export function Log({ thread, state, customer, isFinding, onFound }: Props) {
     const handle = list.current
     if (handle === null) return
     const { scrollOffset, scrollSize, viewportSize } = handle
-    const isNow = scrollSize - scrollOffset - viewportSize < END_PX_MAX
+    const isThere = scrollSize - scrollOffset - viewportSize < END_PX_MAX
+    // Who was there and has not gone up is still there: rows grew.
+    const top = scroller.current?.scrollTop ?? 0
+    const isNow = isThere || (atEnd.current && top >= lastTop.current - 1)
+    lastTop.current = top
     atEnd.current = isNow
     setAtEnd(isNow)
     if (scrollOffset < OLDER_PX_MAX && thread.state.get().older === "more") void inbox.port.showOlder(conversation)
-    const top = handle.findItemIndex(scrollOffset)
-    const key = before.current[top]?.key
+    const first = handle.findItemIndex(scrollOffset)
+    const key = before.current[first]?.key
     if (isNow || key === undefined) places.delete(conversation)
-    else places.set(conversation, { key, pastPx: scrollOffset - handle.getItemOffset(top) })
+    else places.set(conversation, { key, pastPx: scrollOffset - handle.getItemOffset(first) })
   }, [conversation, inbox, thread])
   useEffect(scrolled, [older, rows.length, scrolled])
 
