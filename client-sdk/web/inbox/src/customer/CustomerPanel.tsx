@@ -18,8 +18,6 @@ import "./customer.css"
 export function CustomerPanel({ conversation, onClose }: { readonly conversation: ConversationId; readonly onClose?: () => void }) {
   const { inbox, speaker, layout } = useApp()
   const { t } = speaker
-  // On a phone the panel is the whole page.
-  const Heading = layout === "phone" ? "h1" : "h2"
   const [thread] = useState(() => inbox.thread(conversation))
   const { fields, labels, markers, messages } = useStore(thread.state)
   useStore(inbox.rows)
@@ -34,9 +32,11 @@ export function CustomerPanel({ conversation, onClose }: { readonly conversation
   const readers = markers.filter(({ member, message }) => message >= last && member !== inbox.me() && members.some(({ id, role }) => id === member && role !== "service"))
   return (
     <aside className="customer" aria-label={t("customer.title")}>
+      {/* On a phone the panel is the whole page. */}
+      {layout === "phone" && <h1 className="sr-only">{t("customer.title")}</h1>}
       <header className="customer-head">
         <Avatar name={customer} />
-        <Heading className="ellipsis"><bdi>{customer}</bdi></Heading>
+        <h2 className="ellipsis"><bdi>{customer}</bdi></h2>
         {onClose !== undefined && (
           <IconButton label={t("customer.close")} onClick={onClose}>
             <X size={20} />

@@ -50,6 +50,8 @@ export function Log({ thread, state, customer, isFinding, onFound }: Props) {
   const [isAtEnd, setAtEnd] = useState(true)
   const atEnd = useRef(false)
   const lastTop = useRef(0)
+  /** Whether a person has begun to move: from then on nothing is put right any more. */
+  const hasMoved = useRef(false)
   const [menu, setMenu] = useState<MenuTarget | null>(null)
   const [marked, setMarked] = useState<MessageId | null>(null)
   const active = useRef<MessageId | null>(null)
@@ -62,6 +64,7 @@ export function Log({ thread, state, customer, isFinding, onFound }: Props) {
 
   // The first sight: where one left off, else the unread line, else the end.
   const isPlaced = useRef(false)
+  const isReady = useRef(false)
   useLayoutEffect(() => {
     before.current = rows
     if (isPlaced.current || rows.length === 0 || list.current === null) return
@@ -79,7 +82,10 @@ export function Log({ thread, state, customer, isFinding, onFound }: Props) {
         handle.scrollToIndex(rows.length - 1, { align: "end" })
       }
     }
-    settle(handle, show)
+    settle(handle, show, () => hasMoved.current, () => {
+      isReady.current = true
+      scrolled()
+    })
   }, [rows, conversation])
 
   // At the end one stays at the end; what one writes oneself is seen.
@@ -119,13 +125,19 @@ export function Log({ thread, state, customer, isFinding, onFound }: Props) {
     lastTop.current = top
     atEnd.current = isNow
     setAtEnd(isNow)
-    if (scrollOffset < OLDER_PX_MAX && thread.state.get().older === "more") void inbox.port.showOlder(conversation)
+    if (isReady.current && scrollOffset < OLDER_PX_MAX && thread.state.get().older === "more") void inbox.port.showOlder(conversation)
     const first = handle.findItemIndex(scrollOffset)
     const key = before.current[first]?.key
     if (isNow || key === undefined) places.delete(conversation)
     else places.set(conversation, { key, pastPx: scrollOffset - handle.getItemOffset(first) })
   }, [conversation, inbox, thread])
   useEffect(scrolled, [older, rows.length, scrolled])
+  const moves = (): void => {
+    hasMoved.current = true
+    // Nothing holds them at the end now; whether they are there still is seen when they have moved.
+    atEnd.current = false
+    requestAnimationFrame(() => requestAnimationFrame(scrolled))
+  }
 
   useMarkRead(conversation, messages, isAtEnd)
   const unseen = useUnseen(messages, isAtEnd, me)
@@ -146,6 +158,7 @@ export function Log({ thread, state, customer, isFinding, onFound }: Props) {
     if (message.retracted === null) setMenu({ message, anchor })
   }, [])
   const pressed = (event: KeyboardEvent<HTMLDivElement>): void => {
+    moves()
     if (event.altKey || event.ctrlKey || event.metaKey) return
     // Buttons within a bubble keep their own keys.
     const isButton = (event.target as HTMLElement).closest("button, a") !== null
@@ -187,6 +200,9 @@ export function Log({ thread, state, customer, isFinding, onFound }: Props) {
         aria-label={t("thread.label", { name: customer })}
         tabIndex={0}
         onKeyDown={pressed}
+        onWheel={moves}
+        onTouchMove={moves}
+        onPointerDown={moves}
         onFocus={(event) => {
           const id = (event.target as HTMLElement).dataset["message"]
           if (id !== undefined) active.current = id as MessageId
@@ -260,10 +276,10 @@ function winnerOf({ state }: MessageView, messages: readonly MessageView[]): Mes
 }
 
 /** Rows have their heights only once they are in sight: scrolls again until nothing moves any more. */
-function settle(handle: VirtualizerHandle, show: () => void): void {
+function settle(handle: VirtualizerHandle, show: () => void, isOver: () => boolean, done: () => void): void {
   let [left, sizePx] = [SETTLE_MAX, -1]
   const step = (): void => {
-    if (sizePx === handle.scrollSize || left-- === 0) return
+    if (isOver() || sizePx === handle.scrollSize || left-- === 0) return done()
     sizePx = handle.scrollSize
     show()
     requestAnimationFrame(() => requestAnimationFrame(step))

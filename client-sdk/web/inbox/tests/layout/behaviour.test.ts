@@ -202,8 +202,12 @@ test("what comes below is counted, and one jump away", async () => {
   await stage.scene({ hash: `#/all/${LONG}` }, async (page) => {
     await page.locator(".message", { hasText: "(100000)" }).waitFor()
     await page.locator(".log").hover()
-    await page.mouse.wheel(0, -900)
-    await page.locator(".log-latest").waitFor()
+    // In its first moments the thread is still being put in its place.
+    const up = async (): Promise<number> => {
+      await page.mouse.wheel(0, -400)
+      return page.locator(".log-latest").count()
+    }
+    await expect.poll(up, { timeout: 5_000, interval: 200 }).toBe(1)
     await demo(page, `device.arrive(device.longChat, 90, "in", "hello again"); device.arrive(device.longChat, 90, "in", "and again")`)
     await page.locator(".log-latest", { hasText: "2 new messages" }).click()
     await bubble(page, "and again").waitFor()
