@@ -78,12 +78,16 @@ export class Thread {
 
   /** The unread line begins anew from what is read now: the thread was left. */
   forgetLine(): void {
-    this.next = { ...this.next, readUpTo: this.ownMark(this.next.markers) }
+    this.next = { ...this.next, readUpTo: this.lineAfter() }
     this.schedule()
   }
 
-  private ownMark(markers: readonly Marker[]): MessageId | null {
-    return markers.find(({ member }) => member === this.me())?.message ?? null
+  /** What was read before now. Where nothing is unread, all that comes is seen as it comes: no line stands before it. */
+  private lineAfter(): MessageId | null {
+    const me = this.me()
+    const read = this.next.markers.find(({ member }) => member === me)?.message ?? null
+    const isUnread = this.messages.some(({ by, id }) => by !== me && (read === null || id > read))
+    return isUnread ? read : (this.messages.at(-1)?.id ?? read)
   }
 
   private schedule(): void {
@@ -98,7 +102,7 @@ export class Thread {
     if (this.areMessagesNew) this.next = { ...this.next, messages: [...this.messages] }
     this.areMessagesNew = false
     if (this.next.messages !== null && this.next.readUpTo === undefined) {
-      this.next = { ...this.next, readUpTo: this.ownMark(this.next.markers) }
+      this.next = { ...this.next, readUpTo: this.lineAfter() }
     }
     this.state.set(this.next)
   }

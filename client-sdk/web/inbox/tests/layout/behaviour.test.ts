@@ -24,7 +24,8 @@ const bubble = (page: Page, text: string) => page.locator(".message", { hasText:
 
 test("a reply shows a clock, then a check, then its delivery; the composer is empty", async () => {
   await stage.scene(AT_FIRST, async (page) => {
-    await write(page, "On our way")
+    // The clock stands long enough to be seen on a busy machine.
+    await write(page, "slow: On our way")
     await bubble(page, "On our way").locator(".mark", { hasText: "Waiting to be sent" }).waitFor()
     await bubble(page, "On our way").locator(".mark.good", { hasText: "Delivered" }).waitFor()
     expect(await page.locator("[data-composer]").inputValue()).toBe("")
