@@ -10,6 +10,9 @@ use crate::id::{InviteCode, PinnedKeyHash};
 /// The path of the WebSocket on the hub's port.
 pub const SYNC_PATH: &str = "/v1/sync";
 
+/// The path of a page that says the hub's `pinned`, 64 hex digits: for a browser in which only the code was typed.
+pub const PINNED_PATH: &str = "/v1/pinned";
+
 /// The hub's port unless it is configured otherwise.
 pub const DEFAULT_PORT: u16 = 7443;
 
