@@ -66,7 +66,7 @@ pub(crate) struct Author {
 pub(crate) struct Reader {
     stream: SplitStream<Socket>,
     /// The other half, if nobody else holds it: without it the socket would close.
-    _writer: Option<Author>,
+    writer: Option<Author>,
     /// Bytes of frames received so far.
     pub(crate) bytes: u64,
 }
@@ -145,7 +145,7 @@ impl Device {
         let (sink, stream) = socket.split();
         let author = Author { sink, key: DeviceKey::new(&secret).public(), member: MemberId::HUB };
         let identity = Identity { secret, pinned, cursor: None };
-        let mut device = Self { author, reader: Reader { stream, _writer: None, bytes: 0 }, identity, commands: 0 };
+        let mut device = Self { author, reader: Reader { stream, writer: None, bytes: 0 }, identity, commands: 0 };
         let HubFrame::Challenge { nonce, hub } = device.reader.next().await? else { bail!("no challenge") };
         let (version, id) = (limits::PROTOCOL_VERSION, DeviceId::of(&device.author.key));
         Ok((device, Transcript { hub, pinned, nonce, device: id, version }))
@@ -175,7 +175,7 @@ impl Device {
 
     /// Only reads from now on; it stays connected.
     pub(crate) fn into_reader(self) -> Reader {
-        Reader { _writer: Some(self.author), ..self.reader }
+        Reader { writer: Some(self.author), ..self.reader }
     }
 
     /// Runs a command and answers its outcome; what else comes meanwhile is dropped.
@@ -271,6 +271,14 @@ impl Author {
 }
 
 impl Reader {
+    /// Says that it is still there, if it has the writing half: the hub ends what is silent for too long.
+    pub(crate) async fn stay(&mut self) -> anyhow::Result<()> {
+        match &mut self.writer {
+            Some(writer) => writer.ping().await,
+            None => Ok(()),
+        }
+    }
+
     /// The next frame.
     pub(crate) async fn next(&mut self) -> anyhow::Result<HubFrame> {
         loop {

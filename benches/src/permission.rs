@@ -67,6 +67,9 @@ pub(crate) async fn measure(permission: &Permission) -> anyhow::Result<Report> {
     let file = stage.folder().join("relay");
     let mut gathered = Rounds::default();
     for round in 0..=rounds {
+        for listener in &mut listeners {
+            listener.reader.stay().await?;
+        }
         let (begin, arrived) = changed(&mut stage, &mut listeners, conversation, member, load).await?;
         let (p50, p99) = load.percentiles(begin, &arrived);
         let (floor_p50, floor_p99) = tokio::task::block_in_place(|| relay_round(&file, devices + 1, load))?;
