@@ -1,6 +1,6 @@
 /** How a device stands, and what it knows beside messages. Plain data. */
 
-import type { Member, Policy, Role } from "./protocol/directory.ts"
+import type { Keep, Member, Policy, Role } from "./protocol/directory.ts"
 import type { Marker } from "./protocol/frame.ts"
 import type { ConversationId, DeviceId, Lsn, MemberId, PinnedKeyHash } from "./protocol/id.ts"
 import type { RefusalCode } from "./protocol/refusal.ts"
@@ -77,6 +77,8 @@ export interface ConversationItem {
   readonly service: MemberId | null
   /** The members assigned to it, ascending. */
   readonly assigned: readonly MemberId[]
+  /** How long its messages are kept, days, 0 for ever; null for as long as the team's policy says. */
+  readonly keep: Keep | null
   /** Its newest entry: lists sort by it, greatest first. */
   readonly newest: Lsn
   /** Read positions, ascending by member. */
@@ -97,6 +99,8 @@ export interface TeamView {
 /** A conversation's row as a list shows it; null for a hidden one. */
 export function itemOf(row: ConversationRow): ConversationItem | null {
   if (row.lost) return null
-  const { id, customer, service, assigned } = row.conversation
-  return { id, customer, service, assigned, newest: row.newest, markers: row.markers, summary: row.summary }
+  const { id, customer, service, assigned, keep } = row.conversation
+  const { newest, markers, summary } = row
+  // A row of before there were keep times has no such field.
+  return { id, customer, service, assigned, keep: keep ?? null, newest, markers, summary }
 }

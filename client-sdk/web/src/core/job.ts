@@ -59,6 +59,7 @@ export type Job =
       readonly conversations: readonly ListedConversation[]
       readonly team: Team | null
       readonly end: Cursor
+      readonly shredded: readonly ConversationId[]
     }
   /** A document came. */
   | { readonly type: "Replace"; readonly tag: number; readonly snapshot: WholeSnapshot }
@@ -140,7 +141,7 @@ function run(d: Device, job: Job): void {
       takeAck(d, job.tag, job.results, job.witness)
       return
     case "Catalogue":
-      takeCatalogue(d, job.conversations, job.team, job.end)
+      takeCatalogue(d, job.conversations, job.team, job.end, job.shredded)
       return
     case "Replace":
       takeSnapshot(d, job.tag, job.snapshot)

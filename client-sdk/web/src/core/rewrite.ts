@@ -97,6 +97,12 @@ export function rewriteAll(d: Device, document: DocumentId): void {
   rewrite(d, document, () => document, NOTHING)
 }
 
+/** A document is gone: what waits for it is written again into the open one. */
+export function movePending(d: Device, document: DocumentId): void {
+  const open = openDocument(d, conversationOf(document), kindOf(document))
+  if (open !== document && d.outbox.of(document).length > 0) rewrite(d, document, () => open, NOTHING)
+}
+
 /**
  * Abandons the document's chain; its pending facts are written again, each into the document that `place` says, with
  * message ids replaced by `renamed`.

@@ -11,7 +11,7 @@ import {
   type Welcome,
   encodeDeviceFrame,
 } from "../protocol/frame.ts"
-import type { HubId, InviteCode, Lsn, Nonce, Signature } from "../protocol/id.ts"
+import type { ConversationId, HubId, InviteCode, Lsn, Nonce, Signature } from "../protocol/id.ts"
 import { HANDSHAKE_MS_MAX, PROTOCOL_VERSION } from "../protocol/limits.ts"
 import { type Refusal, type RefusalCode, refusalClass, refusalCode } from "../protocol/refusal.ts"
 import type { Cursor } from "../protocol/stamp.ts"
@@ -219,9 +219,9 @@ export function frameReceived(d: Device, connection: ConnectionId, frame: HubFra
 function frameInSession(d: Device, frame: HubFrame): void {
   switch (frame.type) {
     case "Catalogue": {
-      const { tag, page, conversations, team, end } = frame.catalogue
+      const { tag, page, conversations, team, end, shredded } = frame.catalogue
       if (tag !== null) takePage(d, tag, conversations)
-      else takeCataloguePage(d, page, conversations, team, end)
+      else takeCataloguePage(d, page, conversations, team, end, shredded ?? [])
       return
     }
     case "Entries":
@@ -324,6 +324,7 @@ function takeCataloguePage(
   conversations: ListedConversation[],
   team: Team | null,
   end: Cursor | null,
+  shredded: readonly ConversationId[],
 ): void {
   const { session } = d
   // Page 0 starts the catalogue over, at any time: a change of role or policy needs one in mid-session.
@@ -337,7 +338,7 @@ function takeCataloguePage(
   pages.conversations.push(...conversations)
   pages.team ??= team
   if (end === null) return
-  queue(d, { type: "Catalogue", conversations: pages.conversations, team: pages.team, end })
+  queue(d, { type: "Catalogue", conversations: pages.conversations, team: pages.team, end, shredded })
   session.pages = { next: 0, conversations: [], team: null }
 }
 

@@ -45,6 +45,7 @@ const item = (id: string, newest: number): ConversationItem => ({
   customer: id,
   service: null,
   assigned: [],
+  keep: null,
   newest,
   markers: [],
   summary: null,
