@@ -126,7 +126,8 @@ export class Client {
   /**
    * Enrols this browser with a pairing link (`lockstep://…`) or what it says; `name` is the device's shown name.
    * Resolves when the code is on its way: `status.phase` and notices (`Online`, `Refused`, `Stopped`) tell the rest.
-   * `url` overrides where the hub's WebSocket is, as behind a proxy.
+   * `url` overrides where the hub's WebSocket is, as behind a proxy. A locked device is enrolled anew: what was not sent
+   * goes on if hub and member are the same, and is deleted else.
    */
   async enrol(link: string | Link, name: string, url?: string): Promise<void> {
     const parsed = typeof link === "string" ? parseLink(link) : link

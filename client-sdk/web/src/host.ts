@@ -47,6 +47,7 @@ export class Host {
       conversations: (changed, gone) => host.conversations(changed, gone),
       team: (team) => host.events.push({ type: "Team", team }),
       notSent: (rows) => host.events.push({ type: "NotSent", rows }),
+      drafts: (drafts) => host.replaceDrafts(drafts),
       status: (status) => host.events.push({ type: "Status", status }),
       turned: () => host.flush(),
     })
@@ -186,6 +187,14 @@ export class Host {
       // The store has deleted it with the conversation.
       if (this.drafts.delete(conversation)) this.events.push({ type: "Draft", conversation, draft: null })
     }
+  }
+
+  private replaceDrafts(drafts: ReadonlyMap<ConversationId, KeptDraft>): void {
+    for (const conversation of this.drafts.keys()) {
+      if (!drafts.has(conversation)) this.events.push({ type: "Draft", conversation, draft: null })
+    }
+    for (const [conversation, draft] of drafts) this.events.push({ type: "Draft", conversation, draft })
+    this.drafts = new Map(drafts)
   }
 
   private view(event: ViewEvent): void {

@@ -17,8 +17,12 @@ export interface HubAddress {
 
 /** How the device stands. */
 export interface Status {
-  /** `new`: it is to be enrolled. `enrolling`: a code is being tried. `enrolled`: it is a member's device. */
-  readonly phase: "new" | "enrolling" | "enrolled"
+  /**
+   * `new`: it is to be enrolled. `enrolling`: a code is being tried. `enrolled`: it is a member's device. `locked`: its
+   * hub does not know it any more. Nothing is shown; what was not sent (`outbox`, `notSent`) waits until it is enrolled
+   * again at the same hub for the same member, or wiped.
+   */
+  readonly phase: "new" | "enrolling" | "enrolled" | "locked"
   /** Whose device it is. */
   readonly member: MemberId | null
   /** This device among the member's; null before the first attempt to enrol it. */
@@ -37,7 +41,7 @@ export interface Status {
   readonly outbox: number
   /** What the hub will never take. */
   readonly notSent: number
-  /** Why the hub refused it; no further attempt until a person wants one. `DeviceRevoked`, `DeviceUnknown`: wiped. */
+  /** Why the hub refused it; no further attempt until a person wants one. `DeviceRevoked`: wiped. `DeviceUnknown`: locked. */
   readonly stopped: RefusalCode | null
   /** The page derives other changes than the hub: it sends nothing until it is reloaded in a newer version. */
   readonly updateNeeded: boolean

@@ -279,6 +279,20 @@ function stands(d: Device, { document, fact }: OutboxRow): boolean {
   return false
 }
 
+/** Deletes everything that was written here and is not confirmed, and what could not be sent. */
+export function dropEverythingUnsent(d: Device): void {
+  for (const { order } of d.outbox.rows()) dropFact(d, order)
+  for (const { row } of d.resolves.values()) {
+    d.resolves.delete(row.order)
+    write(d, { type: "ResolveGone", order: row.order })
+  }
+  for (const { order } of d.notSent.values()) {
+    d.notSent.delete(order)
+    write(d, { type: "NotSentGone", order })
+  }
+  d.stale.clear()
+}
+
 /** Conversations with facts of a chain that is no longer the document's own. */
 export function noteStale(d: Device): void {
   const stale = d.outbox.rows().filter((row) => d.documents.get(row.document)?.own?.actor !== row.actor)

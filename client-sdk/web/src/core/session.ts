@@ -24,6 +24,7 @@ import { dropSessionJobs, queue } from "./job.ts"
 import { dropLeases, lastTyped, takeLease } from "./lease.ts"
 import { beginEpoch } from "./offer.ts"
 import { dropQuestions, tagRefused } from "./push.ts"
+import { dropEverythingUnsent } from "./rewrite.ts"
 import { stopPushing } from "./transaction.ts"
 
 /** A Ping is sent after this long without a frame from the hub, or to it. */
@@ -307,6 +308,7 @@ function welcomed(d: Device, welcome: Welcome): void {
   d.clock.correct(d.now.wallMs, nowMs)
   const changed = d.epoch !== epoch
   if (changed || d.meta.member !== member || d.meta.hub !== session.hub) d.setMeta({ hub: session.hub, member })
+  carryOver(d)
   if (changed) beginEpoch(d, epoch)
   if (d.team !== null && (d.team.role !== role || JSON.stringify(d.team.policy) !== JSON.stringify(policy))) {
     d.team = { ...d.team, role, policy }
@@ -316,6 +318,16 @@ function welcomed(d: Device, welcome: Welcome): void {
   // Entries cannot follow a cursor that is not of this epoch.
   if (!catalogue && d.cursorLsn === null) session.broken = true
   d.notice({ type: "Online", member, role })
+}
+
+/** A locked device is enrolled again: what was not sent goes on at the same hub for the same member, and else goes. */
+function carryOver(d: Device): void {
+  const carried = d.meta.carried ?? null
+  if (carried === null) return
+  const kept = carried.hub === d.meta.hub && carried.member === d.meta.member
+  if (!kept) dropEverythingUnsent(d)
+  d.setMeta({ carried: null })
+  d.notice({ type: "Reenrolled", kept })
 }
 
 function takeCataloguePage(

@@ -328,10 +328,10 @@ export class FakeHub {
     this.answerFetch(asked, (frame) => frames.push(frame))
     // What is read for a Fetch may be told behind entries that came meanwhile.
     let hops = this.slow()
-    const { connection } = device
+    const session = this.sessions.get(device)
     const tell = (): void => {
       if (hops-- > 0) this.bench.later(tell)
-      else if (device.connection === connection) for (const frame of frames) this.tell(device, frame)
+      else if (this.sessions.get(device) === session) for (const frame of frames) this.tell(device, frame)
     }
     tell()
   }
