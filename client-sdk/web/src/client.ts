@@ -156,7 +156,7 @@ export class Client {
 
   /** Opens a conversation; close it when it is not shown any more. Twice opened, it is shown twice. */
   open(conversation: ConversationId): Thread {
-    const ask = (what: "ShowOlder" | "ShowNewest" | "Close"): void => {
+    const ask = (what: "ShowOlder" | "ShowNewer" | "ShowNewest" | "Close"): void => {
       if (what === "Close" && !this.forgetThread(conversation, thread)) return
       void this.act({ type: what, conversation })
     }

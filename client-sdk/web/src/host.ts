@@ -22,7 +22,7 @@ interface OpenThread {
   readonly pages: Set<Page>
   messages: MessageView[] | null
   /** The newest event of each other kind. */
-  readonly latest: Map<"Markers" | "Card" | "Older", ViewEvent>
+  readonly latest: Map<"Markers" | "Card" | "Older" | "Gap", ViewEvent>
 }
 
 /** See the module. */
@@ -211,7 +211,7 @@ export class Host {
     if (thread === undefined) return
     if (event.type === "Closed") this.flush()
     if (event.type === "Closed") this.threads.delete(conversation)
-    else if (event.type === "Markers" || event.type === "Card" || event.type === "Older")
+    else if (event.type === "Markers" || event.type === "Card" || event.type === "Older" || event.type === "Gap")
       thread.latest.set(event.type, event)
     else thread.messages = applyEvent(thread.messages ?? [], event)
   }

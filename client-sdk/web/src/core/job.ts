@@ -25,7 +25,7 @@ import { takeAck } from "./push.ts"
 import { Replica } from "./replica.ts"
 import { rewriteAll } from "./rewrite.ts"
 import type { EventRow, FactRow } from "./row.ts"
-import { shows, touchAll, touchArrived } from "./screen.ts"
+import { isInGap, shows, touchAll, touchArrived } from "./screen.ts"
 import { summaryDocuments } from "./summary.ts"
 import { commit, documentRow, stopPushing, write } from "./transaction.ts"
 
@@ -206,7 +206,7 @@ export function absentFrom(d: Device, conversation: ConversationId, oldest: numb
     documentId(conversation, "segment", oldest),
     documentId(conversation, "card", NUMBER_MAX),
   )
-  return shown.find((id) => isAbsent(d, id)) ?? null
+  return shown.find((id) => isAbsent(d, id) && !isInGap(d, id)) ?? null
 }
 
 /** Rows came from the store; null if they could not be read. */

@@ -294,6 +294,44 @@ test("leases end by themselves, and with the connection", () => {
   expect(ann.sent.filter(({ type }) => type === "Typing").length).toBe(2)
 })
 
+test("a view that goes far back lets go of what lies between, keeps the newest, and comes back", () => {
+  const [made, ann] = bench(1) as [Bench, TestDevice]
+  made.hub.segmentMessages = 5
+  const count = 98
+  for (let n = 0; n < count; n++) ann.write(1, `${n}`)
+  const fresh = made.device(2, { windowFacts: 15, documentsMax: 4, factsMax: 30, streamPast: false })
+  show(fresh)
+  const conversation = conversationId(1)
+  const numbers = (): number[] => bodies(fresh).map(Number)
+  const seen = new Set(numbers())
+  const all = Array.from({ length: count }, (_, n) => n)
+  for (let loads = 0; fresh.device.hasOlder(conversation); loads++) {
+    expect(loads).toBeLessThan(25)
+    fresh.act({ type: "ShowOlder", conversation })
+    for (const number of numbers()) seen.add(number)
+    expect(numbers().length).toBeLessThanOrEqual(30)
+    expect(fresh.device.replicas.size).toBeLessThan(12)
+  }
+  expect([...seen].sort((one, other) => one - other)).toEqual(all)
+  expect(numbers()).toEqual([...all.slice(0, 15), ...all.slice(90)])
+  expect(fresh.gaps.get(conversation)).toBe(fresh.shown.get(conversation)?.[14]?.id)
+  // What comes meanwhile, and what is written here, is shown behind the gap.
+  ann.write(1, "98")
+  fresh.write(1, "99")
+  expect(numbers().slice(-2)).toEqual([98, 99])
+  for (let loads = 0; (fresh.gaps.get(conversation) ?? null) !== null; loads++) {
+    expect(loads).toBeLessThan(25)
+    fresh.act({ type: "ShowNewer", conversation })
+    expect(numbers().length).toBeLessThanOrEqual(32)
+  }
+  expect(numbers()).toEqual([...all, 98, 99].slice(-numbers().length))
+  expect(numbers().length).toBeGreaterThan(15)
+  expect(fresh.device.hasOlder(conversation)).toBe(true)
+  for (let loads = 0; fresh.device.hasOlder(conversation); loads++) fresh.act({ type: "ShowOlder", conversation })
+  fresh.act({ type: "ShowNewest", conversation })
+  expect([fresh.gaps.get(conversation), numbers().length <= 10]).toEqual([null, true])
+})
+
 const segment = (n: number) => documentId(conversationId(1), "segment", n)
 const bodies = (device: TestDevice): string[] => texts(device).map((text) => text.split(" ")[0] as string)
 const givenUp = (device: TestDevice): string[] =>
@@ -463,7 +501,7 @@ test.each(seeds)("seed %i: everything that was confirmed stands on every device"
   const made = new Bench()
   for (const n of [1, 2]) made.hub.openConversation(conversationId(n))
   made.hub.segmentMessages = 4 + below(8)
-  const config = { documentsMax: 2, factsMax: 10, streamPast: below(2) === 0 }
+  const config = { documentsMax: 2, factsMax: 10, windowFacts: 6 + below(12), streamPast: below(2) === 0 }
   const devices = [1, 1, 2].map((member) => made.device(member, config))
   made.eager = false
   made.hub.slow = () => below(12)
@@ -496,7 +534,10 @@ test.each(seeds)("seed %i: everything that was confirmed stands on every device"
         device.act({ type: "ShowOlder", conversation })
         break
       case 6:
-        device.act({ type: below(2) === 0 ? "Close" : "ShowNewest", conversation })
+        device.act({
+          type: (["Close", "ShowNewest", "ShowNewer", "ShowNewer"] as const)[below(4)] as "Close",
+          conversation,
+        })
         break
       case 7:
         if (some !== undefined)
@@ -544,7 +585,7 @@ test.each(seeds)("seed %i: everything that was confirmed stands on every device"
   const given = devices.flatMap((device) => device.device.notSent.values())
   const went = new Set([...made.hub.gone].map((name) => name.slice(32)))
   for (const { conversation, fact, code } of given) {
-    const why = made.hub.shredded.has(conversation) ? ["ConversationUnknown"] : ["Expired", "TargetUnknown"]
+    const why = ["Expired", "TargetUnknown", ...(made.hub.shredded.has(conversation) ? ["ConversationUnknown"] : [])]
     expect(why, `replay: SEED=${seed}`).toContain(refusalCode(code))
     if (fact.type === "Message") went.add(fact.message.id)
   }
@@ -563,8 +604,10 @@ test.each(seeds)("seed %i: everything that was confirmed stands on every device"
       const isPart = kindOf(document) === "segment" && numberOf(document) < (backfill?.before ?? 0)
       if (!isPart) expect(digest, `${document}, replay: SEED=${seed}`).toBe(theirs.get(document) ?? EMPTY_DIGEST)
     }
+    Object.assign(device.device.config, { windowFacts: 10_000 })
     for (const n of [1, 2]) {
       device.act({ type: "Open", conversation: conversationId(n) })
+      device.act({ type: "ShowNewest", conversation: conversationId(n) })
       for (let loads = 0; device.device.hasOlder(conversationId(n)); loads++) {
         if (loads > 100) throw new Error(`it never reaches the beginning: SEED=${seed}`)
         device.act({ type: "ShowOlder", conversation: conversationId(n) })

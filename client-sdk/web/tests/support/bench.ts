@@ -33,6 +33,7 @@ export class TestDevice {
   }
   private readonly drafts = new Map<number, ConversationId>()
   private readonly written = new Map<MessageId, ConversationId>()
+  readonly gaps = new Map<ConversationId, MessageId | null>()
   readonly shown = new Map<ConversationId, MessageView[]>()
   /** Transactions that the store holds back. */
   held: Extract<Effect, { type: "Persist" }>[] = []
@@ -177,6 +178,7 @@ export class TestDevice {
           break
         case "View": {
           const { event } = effect
+          if (event.type === "Gap") this.gaps.set(event.conversation, event.after)
           if (event.type === "Closed") this.shown.delete(event.conversation)
           else if ("message" in event || "messages" in event || event.type === "Removed") {
             this.shown.set(event.conversation, applyEvent(this.shown.get(event.conversation) ?? [], event))
