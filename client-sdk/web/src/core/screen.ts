@@ -5,6 +5,7 @@ import type { Fact } from "../protocol/fact.ts"
 import {
   type ConversationId,
   type DocumentId,
+  type DocumentKind,
   type MessageId,
   NUMBER_MAX,
   conversationOf,
@@ -37,9 +38,12 @@ class Touched {
 /** Documents that an open view always shows: the newest, where new messages come. */
 const NEWEST_KEPT = 2
 
+/** How many places there are for imported segments, below 0. */
+const IMPORTED = 2 ** 32
+
 /** A document's place among those of its conversation with messages: imported segments come before all others. */
 function placeOf(document: DocumentId): number {
-  return kindOf(document) === "imported" ? numberOf(document) - 2 ** 32 : numberOf(document)
+  return kindOf(document) === "imported" ? numberOf(document) - IMPORTED : numberOf(document)
 }
 
 interface OpenView {
@@ -60,7 +64,7 @@ interface OpenView {
 
 /** The place of the oldest document that a view shows. */
 function lowestOf(view: OpenView): number {
-  return view.imported === null ? view.oldest : view.imported - 2 ** 32
+  return view.imported === null ? view.oldest : view.imported - IMPORTED
 }
 
 /** What is shown, and what may have changed since it was. */
@@ -118,15 +122,11 @@ export function isInGap(d: Device, document: DocumentId): boolean {
 
 /** Documents with messages that are held between two places, the second excluded, oldest first. */
 function documentsBetween(d: Device, conversation: ConversationId, from: number, to: number): DocumentId[] {
-  const imported = d.documents.keys(
-    documentId(conversation, "imported", 0),
-    documentId(conversation, "imported", NUMBER_MAX),
-  )
-  const segments = d.documents.keys(
-    documentId(conversation, "segment", 0),
-    documentId(conversation, "segment", NUMBER_MAX),
-  )
-  return [...imported, ...segments].filter((id) => placeOf(id) >= from && placeOf(id) < to)
+  const held = (kind: DocumentKind, first: number, end: number): DocumentId[] => {
+    const [low, high] = [Math.max(0, first), Math.min(NUMBER_MAX, end - 1)]
+    return low > high ? [] : d.documents.keys(documentId(conversation, kind, low), documentId(conversation, kind, high))
+  }
+  return [...held("imported", from + IMPORTED, to + IMPORTED), ...held("segment", from, to)]
 }
 
 /** The oldest segment that a view shows when it is opened: the open one, or an older one with a pending message. */
@@ -258,12 +258,10 @@ export function showNewer(d: Device, conversation: ConversationId): void {
 export function slide(d: Device): void {
   for (const [conversation, view] of d.screen.views) {
     if (view.gap !== null && nextNewer(d, conversation) === null) view.gap = null
-    const shown = documentsBetween(d, conversation, lowestOf(view), Number.POSITIVE_INFINITY).filter((id) =>
-      shows(d, id),
-    )
     const { gap } = view
-    const newest = gap === null ? shown.slice(-NEWEST_KEPT) : shown.filter((id) => placeOf(id) >= gap.to)
-    const window = shown.slice(0, shown.length - newest.length)
+    const between = (from: number, to: number): DocumentId[] => documentsBetween(d, conversation, from, to)
+    const window = between(lowestOf(view), gap?.from ?? Number.POSITIVE_INFINITY)
+    const newest = gap === null ? window.splice(-NEWEST_KEPT) : between(gap.to, Number.POSITIVE_INFINITY)
     const sizeOf = (id: DocumentId): number => d.replicas.get(id)?.replica.size ?? 0
     let facts = window.reduce((sum, id) => sum + sizeOf(id), 0)
     while (window.length > 1 && facts > d.config.windowFacts) {
