@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_core::audit::AuditHead;
 use lockstep_core::effect::Effect;
@@ -67,6 +67,7 @@ impl HubStage {
             floor: Lsn::ZERO,
             members: [(MemberId(1), Member { id: MemberId(1), name: "Owner".into(), role: Role::Owner })].into(),
             devices: devices.map(|device| (device.id(), device)).collect(),
+            revoked: BTreeSet::new(),
             policy: Policy::default(),
             seen: BTreeMap::new(),
             audit: AuditHead::default(),

@@ -432,7 +432,7 @@ impl Desk {
         match self.command(Command::Invite { member }).await? {
             Outcome::Invited { code, for_ms } => {
                 let link = Link { host, port: self.identity.address.port(), pinned: self.identity.pinned, code };
-                Ok(Answer::Pairing(Pairing { link: link.to_string(), for_seconds: for_ms / 1000 }))
+                Ok(Answer::Pairing(Pairing { page: link.page(), link: link.to_string(), for_seconds: for_ms / 1000 }))
             }
             other => Err(Failure::new("unexpected", format!("{other:?}"))),
         }

@@ -487,6 +487,7 @@ impl Driver {
             Report::Rebuilding(_) => "rebuilding",
             Report::CompactionFailed(_) => "compaction_failed",
             Report::Unreadable(_) => "unreadable",
+            Report::ClockAhead { .. } => "clock_ahead",
         });
         match report {
             Report::RollbackFound { lsn } => tracing::warn!(
@@ -497,6 +498,12 @@ impl Driver {
             Report::Rebuilding(document) => {
                 tracing::warn!(?document, "a document's snapshot is damaged; it is rebuilt from its facts");
             }
+            Report::ClockAhead { by_ms, hold_ms } => tracing::warn!(
+                days = Duration::from_millis(by_ms).as_secs() / (24 * 60 * 60),
+                hours = Duration::from_millis(hold_ms).as_secs() / (60 * 60),
+                "the clock is days ahead of the newest entry, or went ahead by so much at once: no keep time ends for \
+                 hours, so that a wrong clock can be set right"
+            ),
             Report::CompactionFailed(document) => {
                 tracing::error!(?document, "a document could not be compacted; its entries are kept");
             }

@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lockstep_core::effect::CloseReason;
+use lockstep_protocol::id::PinnedKeyHash;
 use lockstep_protocol::limits;
 use lockstep_protocol::refusal::RefusalCode;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -53,6 +54,8 @@ struct Shared {
     metrics_access: MetricsAccess,
     /// Origins beside the hub's own whose pages may connect.
     origins: Vec<String>,
+    /// What devices pin.
+    pinned: PinnedKeyHash,
     /// The certificate, DER, of the hub's own authority.
     authority: Option<Bytes>,
     connections: Arc<Semaphore>,
@@ -77,7 +80,8 @@ impl std::fmt::Debug for Listener {
 }
 
 impl Listener {
-    /// Binds a port; without an acceptor, for a proxy of this machine that speaks TLS in the hub's place.
+    /// Binds a port; without an acceptor, for a proxy of this machine that speaks TLS in the hub's place. Browsers are shown
+    /// what devices pin, and the hub's own authority.
     ///
     /// # Errors
     /// If the system does not give it.
@@ -85,7 +89,7 @@ impl Listener {
         address: SocketAddr,
         config: &ListenConfig,
         acceptor: Option<TlsAcceptor>,
-        authority: Option<Bytes>,
+        (pinned, authority): (PinnedKeyHash, Option<Bytes>),
         hub: HubHandle,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
@@ -100,6 +104,7 @@ impl Listener {
             metrics,
             metrics_access: config.metrics,
             origins: config.origins.clone(),
+            pinned,
             authority,
             connections: Arc::new(Semaphore::new(config.connections_max)),
             handshakes: Arc::new(Semaphore::new(config.handshakes_max)),

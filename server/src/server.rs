@@ -140,6 +140,7 @@ impl Server {
             floor: stored.floor,
             members: stored.members,
             devices: stored.devices,
+            revoked: stored.revoked,
             policy: stored.policy,
             seen: stored.seen,
             audit: stored.audit,
@@ -159,7 +160,9 @@ impl Server {
         let authority = certificate.authority()?;
         let bind = async |address, acceptor| {
             let (authority, hub, metrics) = (authority.clone(), hub.clone(), Arc::clone(&metrics));
-            let bound = Listener::bind(address, &config.listen, acceptor, authority, hub, metrics).await;
+            let bound =
+                Listener::bind(address, &config.listen, acceptor, (certificate.pinned(), authority), hub, metrics)
+                    .await;
             let bound = bound.and_then(|listener| Ok((listener.address()?, listener)));
             bound.map_err(|error| ServerError::Listen { address, error })
         };

@@ -152,6 +152,7 @@ impl Team {
         let mut hub = LocalHub::new(HubConfig {
             retention_ms: u64::MAX,
             keep_look_ms: 1_000,
+            keep_hold_ms: 0,
             session_queue_bytes_max: 1 << 20,
             log_read_bytes_max: 1 << 16,
             conversations_bytes_max: 1 << 20,

@@ -55,7 +55,14 @@ impl Team {
             late_edit_ops: 100,
         };
         let retention_ms = 400 * DAY_MS;
-        let config = HubConfig { compact_tail: 4, segment, keep_look_ms: 500, retention_ms, ..HubConfig::default() };
+        let config = HubConfig {
+            compact_tail: 4,
+            segment,
+            keep_look_ms: 500,
+            keep_hold_ms: 0,
+            retention_ms,
+            ..HubConfig::default()
+        };
         let mut hub = LocalHub::new(config);
         hub.worker = Some(Worker::Automerge);
         hub.add_member(2, Role::Agent);

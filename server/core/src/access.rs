@@ -1,6 +1,6 @@
 //! Who may see and do what: the one place that decides, for live fan-out, catch-up, snapshots and writes alike.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_protocol::directory::{Conversation, Device, DirectoryEvent, Member, Policy, Role};
 use lockstep_protocol::id::{ConversationId, DeviceId, DocumentId, ImportId, MemberId};
@@ -11,6 +11,8 @@ use lockstep_protocol::keep::Keep;
 pub(crate) struct Directory {
     pub(crate) members: BTreeMap<MemberId, Member>,
     pub(crate) devices: BTreeMap<DeviceId, Device>,
+    /// Revoked devices, for ever: one that comes back is told so, and deletes its copy.
+    pub(crate) revoked: BTreeSet<DeviceId>,
     pub(crate) policy: Policy,
 }
 
@@ -31,13 +33,17 @@ impl Directory {
                 if let Some(member) = self.members.get_mut(member) {
                     member.role = Role::Former;
                 }
+                let theirs = self.devices.iter().filter(|(_, device)| device.member == *member);
+                self.revoked.extend(theirs.map(|(id, _)| *id));
                 self.devices.retain(|_, device| device.member != *member);
             }
             DirectoryEvent::DeviceAdded(device) => {
+                self.revoked.remove(&device.id());
                 self.devices.insert(device.id(), device.clone());
             }
             DirectoryEvent::DeviceRevoked { device } => {
                 self.devices.remove(device);
+                self.revoked.insert(*device);
             }
             DirectoryEvent::PolicyChanged(policy) => self.policy = *policy,
             DirectoryEvent::ConversationOpened(_)
@@ -106,6 +112,11 @@ impl Access {
     /// The member of a device that both states know.
     pub(crate) fn device(&self, device: &DeviceId) -> Option<&Device> {
         self.committed.devices.get(device).and(self.sequenced.devices.get(device))
+    }
+
+    /// Whether a device was revoked, durably or not yet.
+    pub(crate) fn is_revoked(&self, device: &DeviceId) -> bool {
+        self.sequenced.revoked.contains(device)
     }
 
     /// The weaker of the member's two roles decides what they may command.

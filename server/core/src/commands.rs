@@ -237,7 +237,10 @@ impl Hub {
                 let row = self.access.sequenced.members.get(member);
                 draft.write(Write::Member(*member, row.map(|row| Member { role: Role::Former, ..row.clone() })));
             }
-            DirectoryEvent::DeviceAdded(device) => draft.write(Write::Device(device.id(), Some(device.clone()))),
+            DirectoryEvent::DeviceAdded(device) => {
+                draft.write(Write::Device(device.id(), Some(device.clone())));
+                draft.write(Write::Revoked(device.id(), false));
+            }
             DirectoryEvent::DeviceRevoked { .. } => {}
             DirectoryEvent::PolicyChanged(policy) => draft.write(Write::Policy(*policy)),
             DirectoryEvent::ConversationOpened(_)
@@ -250,6 +253,7 @@ impl Hub {
         }
         for device in self.devices_lost(&event) {
             draft.write(Write::Device(device, None));
+            draft.write(Write::Revoked(device, true));
             draft.write(Write::Seen(device, None));
             self.seen.forget(&device);
         }
@@ -491,6 +495,22 @@ impl Hub {
             .filter(|outside| !self.log.holds(&outside.epoch, outside.lsn))
             .map(|outside| &outside.event)
             .collect();
+        // Also of devices that the restored state does not know: they come back, and must delete their copies.
+        let unknown = lost.iter().filter_map(|event| match event {
+            DirectoryEvent::DeviceRevoked { device } if !self.access.sequenced.devices.contains_key(device) => {
+                Some(*device)
+            }
+            _ => None,
+        });
+        let unknown: Vec<DeviceId> = unknown.collect();
+        if !unknown.is_empty() {
+            let mut draft = Draft::default();
+            for device in unknown {
+                draft.write(Write::Revoked(device, true));
+                self.access.sequenced.revoked.insert(device);
+            }
+            self.gate = self.log.commit(draft, effects);
+        }
         for event in losses(lost, &self.access.sequenced, replay_gains) {
             match event.conversation() {
                 Some(conversation) => {

@@ -106,6 +106,13 @@ pub enum Report {
     CompactionFailed(DocumentId),
     /// Rows of a conversation could not be read; its pushes were refused with `Busy`.
     Unreadable(Option<ConversationId>),
+    /// The clock went far ahead at once, or is far ahead of the newest entry: nothing expires for a while.
+    ClockAhead {
+        /// By how much, milliseconds.
+        by_ms: u64,
+        /// For how long, milliseconds.
+        hold_ms: u64,
+    },
 }
 
 /// What becomes durable together.

@@ -14,7 +14,7 @@ use lockstep_protocol::keep::Keep;
 use lockstep_protocol::limits;
 
 use crate::conversation::{Slot, Work};
-use crate::effect::Effect;
+use crate::effect::{Effect, Report};
 use crate::hub::Hub;
 use crate::log::{Author, Draft};
 use crate::planted::HubBug;
@@ -26,12 +26,17 @@ use crate::row::{DocumentRow, DocumentState, IndexRow, Remains, Write};
 const DOCUMENTS_MAX: usize = 256;
 /// Documents of one look that are closed or deleted: whatever is committed beside that waits for no more than these.
 const DUE_MAX: usize = 4;
+/// A clock that is further ahead, of itself a moment ago or of the newest entry when the hub starts, may be wrong: what
+/// expires by a wrong clock is lost.
+const AHEAD_MS_MAX: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// How far the look got.
 #[derive(Debug, Default)]
 pub(crate) struct Expiry {
     /// Monotonic milliseconds of the next round.
     look_at_ms: u64,
+    /// Nothing expires before, monotonic milliseconds.
+    hold_until_ms: u64,
     /// The next documents are being asked for.
     asking: bool,
     /// The last document looked at in this round.
@@ -53,10 +58,19 @@ impl Hub {
         slot.row().map_or(Keep::FOREVER, |row| row.conversation.keep_under(&self.access.sequenced.policy))
     }
 
+    /// The clock is so far ahead of where it was expected.
+    pub(crate) fn watch_clock(&mut self, ahead_ms: u64, effects: &mut Vec<Effect>) {
+        if ahead_ms > AHEAD_MS_MAX && self.config.keep_hold_ms > 0 {
+            self.expiry.hold_until_ms = self.now.mono_ms + self.config.keep_hold_ms;
+            self.report(Report::ClockAhead { by_ms: ahead_ms, hold_ms: self.config.keep_hold_ms }, effects);
+        }
+    }
+
     /// Asks for the next documents, if it is time and none are waited for.
     pub(crate) fn check_keep(&mut self, effects: &mut Vec<Effect>) {
         let expiry = &self.expiry;
-        let busy = expiry.asking || !expiry.running.is_empty() || self.draining;
+        let busy =
+            self.now.mono_ms < expiry.hold_until_ms || expiry.asking || !expiry.running.is_empty() || self.draining;
         if busy || self.now.mono_ms < expiry.look_at_ms || !self.is_ready() {
             return;
         }

@@ -33,6 +33,9 @@ impl Hub {
         }
         let Some(transcript) = self.transcript(id, hello.device) else { return };
         let refused = match self.access.device(&hello.device) {
+            None if self.access.is_revoked(&hello.device) && !self.planted.is(HubBug::RevocationForgotten) => {
+                Some(RefusalCode::DeviceRevoked)
+            }
             None => Some(RefusalCode::DeviceUnknown),
             Some(device) if !transcript.verify_hello(&device.key, &hello.proof) => Some(RefusalCode::ProofInvalid),
             Some(_) => None,

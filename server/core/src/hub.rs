@@ -1,6 +1,6 @@
 //! The hub: everything that decides, as one state machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -36,6 +36,8 @@ pub struct HubConfig {
     pub retention_ms: u64,
     /// How often it is looked what is older than its keep time, milliseconds.
     pub keep_look_ms: u64,
+    /// How long nothing expires once the clock was found far ahead, milliseconds: so long may setting it right take.
+    pub keep_hold_ms: u64,
     /// Bytes that may lie unsent in one session before it reads the log at its own speed.
     pub session_queue_bytes_max: usize,
     /// Bytes of log asked for in one read.
@@ -53,6 +55,7 @@ impl Default for HubConfig {
         Self {
             retention_ms: 30 * 24 * 60 * 60 * 1000,
             keep_look_ms: 60 * 60 * 1000,
+            keep_hold_ms: 24 * 60 * 60 * 1000,
             session_queue_bytes_max: limits::SESSION_QUEUE_BYTES_MAX,
             log_read_bytes_max: limits::LOG_READ_BYTES_MAX,
             conversations_bytes_max: 64 * 1024 * 1024,
@@ -112,6 +115,8 @@ pub struct Boot {
     pub members: BTreeMap<MemberId, Member>,
     /// Devices that are not revoked.
     pub devices: BTreeMap<DeviceId, Device>,
+    /// Devices that are.
+    pub revoked: BTreeSet<DeviceId>,
     /// Policy.
     pub policy: Policy,
     /// When devices were last seen, milliseconds since 1970.
@@ -209,7 +214,8 @@ pub struct Hub {
 impl Hub {
     /// Starts the hub at `now`. A new or restored hub first commits its epoch; nobody is welcomed before.
     pub fn new(boot: Boot, now: Now, effects: &mut Vec<Effect>) -> Self {
-        let directory = Directory { members: boot.members, devices: boot.devices, policy: boot.policy };
+        let Boot { members, devices, revoked, policy, .. } = boot;
+        let directory = Directory { members, devices, revoked, policy };
         let mut hub = Self {
             id: boot.hub,
             pinned: boot.pinned,
@@ -247,6 +253,9 @@ impl Hub {
             drained: false,
             stopped: false,
         };
+        if boot.at_ms > 0 {
+            hub.watch_clock(now.wall_ms.saturating_sub(boot.at_ms), effects);
+        }
         if boot.restored || hub.log.epochs.is_empty() {
             hub.begin_epoch(None, &boot.entropy, effects);
         }
@@ -258,7 +267,9 @@ impl Hub {
 
     /// Handles one input; what is to be done is appended to `effects`, in order.
     pub fn handle(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
-        self.now = now;
+        let before = std::mem::replace(&mut self.now, now);
+        let ahead = now.wall_ms.saturating_sub(before.wall_ms);
+        self.watch_clock(ahead.saturating_sub(now.mono_ms.saturating_sub(before.mono_ms)), effects);
         if self.stopped {
             return;
         }

@@ -77,6 +77,8 @@ pub enum HubBug {
     DeviceNotLookedUpAgain,
     /// The connections of a revoked device stay open.
     RevokedSessionKept,
+    /// A device that comes back after its revocation is told that it is unknown.
+    RevocationForgotten,
 }
 
 impl HubBug {
@@ -118,6 +120,7 @@ impl HubBug {
         Self::LeaseToldToAll,
         Self::DeviceNotLookedUpAgain,
         Self::RevokedSessionKept,
+        Self::RevocationForgotten,
     ];
 }
 

@@ -42,6 +42,8 @@ pub enum Write {
     Member(MemberId, Option<Member>),
     /// A device; none once revoked.
     Device(DeviceId, Option<Device>),
+    /// Whether a device was revoked.
+    Revoked(DeviceId, bool),
     /// When a device was last seen, milliseconds since 1970; none once it is revoked.
     Seen(DeviceId, Option<u64>),
     /// The policy.

@@ -186,6 +186,8 @@ pub struct HitInfo {
 pub struct Pairing {
     /// `lockstep://…`: a secret until it is used.
     pub link: String,
+    /// The same for a browser, `https://…`.
+    pub page: String,
     /// It can be used for so long, once.
     pub for_seconds: u32,
 }

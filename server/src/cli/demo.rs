@@ -269,8 +269,9 @@ async fn keep(server: &Server) -> Result<(), Failed> {
     let mut admin = AdminClient::connect(&server.identity().folder).await?;
     say("The hub goes on. Pair a device of your own (each link is good once, for ten minutes):")?;
     for (id, name, _) in &TEAM[..3] {
-        let link = pair(&mut admin, *id).await?.to_string();
-        output::line(&format!("\n{name}, member {id}:\n{}\n{link}", output::qr(&link)?))?;
+        let link = pair(&mut admin, *id).await?;
+        let page = link.page();
+        output::line(&format!("\n{name}, member {id}:\n{}\n{page}\n{link}", output::qr(&page)?))?;
     }
     let folder = server.identity().folder.display();
     say(&format!(

@@ -128,10 +128,14 @@ pub(super) fn print(answer: &Answer, qr: bool) -> Result<(), Failed> {
         Answer::Conversation { id } => output::line(id),
         Answer::Pairing(pairing) => {
             if qr {
-                output::line(&output::qr(&pairing.link)?)?;
+                output::line(&output::qr(&pairing.page)?)?;
             }
+            output::line(&pairing.page)?;
             output::line(&pairing.link)?;
-            output::line(&format!("good for one device, for {} minutes", pairing.for_seconds / 60))
+            output::line(&format!(
+                "for a browser, or an app; good for one device, for {} minutes",
+                pairing.for_seconds / 60
+            ))
         }
         Answer::Members { members } => {
             let rows = members.iter().map(|member| {

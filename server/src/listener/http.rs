@@ -14,7 +14,7 @@ use hyper::header::{
 };
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode};
-use lockstep_protocol::link::SYNC_PATH;
+use lockstep_protocol::link::{PINNED_PATH, SYNC_PATH};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
@@ -81,6 +81,7 @@ impl<'a> Pages<'a> {
         }
         match request.uri().path() {
             SYNC_PATH => self.websocket(request),
+            PINNED_PATH => page(StatusCode::OK, TEXT, self.shared.pinned.to_string()),
             "/healthz" => page(StatusCode::OK, TEXT, "ok\n"),
             "/readyz" if self.shared.hub.is_ready() => page(StatusCode::OK, TEXT, "ready\n"),
             "/readyz" => page(StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n"),

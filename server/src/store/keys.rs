@@ -149,6 +149,7 @@ const POLICY: u8 = 2;
 const SEEN: u8 = 3;
 const WORDS: u8 = 4;
 const SHRED: u8 = 5;
+const REVOKED: u8 = 6;
 
 /// A row of the family `directory`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -165,6 +166,8 @@ pub enum DirectoryKey {
     Seen(DeviceId),
     /// A shredded conversation.
     Shred(ConversationId),
+    /// A revoked device.
+    Revoked(DeviceId),
 }
 
 impl DirectoryKey {
@@ -178,6 +181,7 @@ impl DirectoryKey {
             Self::Words => vec![WORDS],
             Self::Seen(id) => [&[SEEN][..], &id.0].concat(),
             Self::Shred(id) => [&[SHRED][..], &id.0].concat(),
+            Self::Revoked(id) => [&[REVOKED][..], &id.0].concat(),
         }
     }
 
@@ -192,6 +196,7 @@ impl DirectoryKey {
             WORDS if rest.is_empty() => Some(Self::Words),
             SEEN => Some(Self::Seen(DeviceId(rest.try_into().ok()?))),
             SHRED => Some(Self::Shred(ConversationId(rest.try_into().ok()?))),
+            REVOKED => Some(Self::Revoked(DeviceId(rest.try_into().ok()?))),
             _ => None,
         }
     }
@@ -315,6 +320,7 @@ mod tests {
             DirectoryKey::Device(DeviceId([3; 16])),
             DirectoryKey::Policy,
             DirectoryKey::Seen(DeviceId([3; 16])),
+            DirectoryKey::Revoked(DeviceId([5; 16])),
             DirectoryKey::Shred(conversation),
         ] {
             assert_eq!(DirectoryKey::from_bytes(&key.to_bytes()), Some(key));

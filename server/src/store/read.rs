@@ -1,7 +1,7 @@
 //! Reads: the core's questions answered from one consistent moment of the committed state.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_core::audit::AuditHead;
 use lockstep_core::query::{Answer, Query, StoredEntry};
@@ -36,6 +36,8 @@ pub struct Stored {
     pub members: BTreeMap<MemberId, Member>,
     /// Devices.
     pub devices: BTreeMap<DeviceId, Device>,
+    /// Revoked devices.
+    pub revoked: BTreeSet<DeviceId>,
     /// Policy.
     pub policy: Policy,
     /// What the team changed in the list of sensitive words, if anything.
@@ -69,7 +71,7 @@ impl<'a> Reader<'a> {
         let (mut members, mut devices, mut policy) = (BTreeMap::new(), BTreeMap::new(), Policy::default());
         let mut words = None;
         let mut seen = BTreeMap::new();
-        let mut shredded = BTreeMap::new();
+        let (mut shredded, mut revoked) = (BTreeMap::new(), BTreeSet::new());
         self.scan(Family::Directory, &[], |key, value| {
             let place = Place { family: Family::Directory, key };
             match DirectoryKey::from_bytes(key).ok_or_else(|| StoreError::corrupt(place, "no directory key"))? {
@@ -79,6 +81,7 @@ impl<'a> Reader<'a> {
                 DirectoryKey::Words => words = Some(value.to_vec()),
                 DirectoryKey::Seen(id) => drop(seen.insert(id, decode(place, value)?)),
                 DirectoryKey::Shred(id) => drop(shredded.insert(id, decode(place, value)?)),
+                DirectoryKey::Revoked(id) => drop(revoked.insert(id)),
             }
             Ok(true)
         })?;
@@ -93,7 +96,7 @@ impl<'a> Reader<'a> {
         }
         let scan = self.row(Family::Meta, Meta::Scan.key())?.unwrap_or_default();
         let audit = self.audit_end()?;
-        Ok(Stored { head, floor, epochs, members, devices, policy, words, scan, seen, audit, shredded })
+        Ok(Stored { head, floor, epochs, members, devices, revoked, policy, words, scan, seen, audit, shredded })
     }
 
     /// Answers one of the core's questions.

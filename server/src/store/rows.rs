@@ -104,6 +104,7 @@ impl<'a> Rows<'a> {
             Write::Scan(row) => self.put_meta(Meta::Scan.key(), &codec::encode(row)),
             Write::Member(id, member) => self.put_directory(DirectoryKey::Member(*id), member.as_ref()),
             Write::Device(id, device) => self.put_directory(DirectoryKey::Device(*id), device.as_ref()),
+            Write::Revoked(id, is) => self.put_directory(DirectoryKey::Revoked(*id), is.then_some(&())),
             Write::Seen(id, at_ms) => self.put_directory(DirectoryKey::Seen(*id), at_ms.as_ref()),
             Write::Audit(entry) => {
                 let of = (Owner::Hub, Class::Normal);

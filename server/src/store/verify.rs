@@ -243,6 +243,7 @@ impl Look<'_, '_> {
                 Some(DirectoryKey::Policy) => decode::<Policy>(place, value).map(drop),
                 Some(DirectoryKey::Words) => Ok(()),
                 Some(DirectoryKey::Seen(_)) => decode::<u64>(place, value).map(drop),
+                Some(DirectoryKey::Revoked(_)) => decode::<()>(place, value),
                 Some(DirectoryKey::Shred(_)) => decode::<ShredRow>(place, value).map(drop),
                 None => Err(damaged("no directory key")),
             },

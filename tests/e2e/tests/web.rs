@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use lockstep_e2e::{Hub, program, raw};
-use lockstep_protocol::link::SYNC_PATH;
+use lockstep_protocol::link::{PINNED_PATH, SYNC_PATH};
 use sha2::{Digest, Sha256};
 
 /// Head and body of an answer.
@@ -66,7 +66,10 @@ async fn a_browser_gets_pages_that_are_locked_down() {
     // What is to be trusted is what the machine's owner is shown.
     let (_, certificate) = get(&hub, "/authority.crt", "").await;
     let pairs: Vec<String> = Sha256::digest(&certificate).iter().map(|byte| format!("{byte:02X}")).collect();
-    assert_eq!(hub.json(&["status"])["authority"], pairs.join(":").as_str());
+    let status = hub.json(&["status"]);
+    assert_eq!(status["authority"], pairs.join(":").as_str());
+    let (_, pinned) = get(&hub, PINNED_PATH, "").await;
+    assert_eq!(status["pinned_key"], String::from_utf8(pinned).expect("text").as_str());
     drop(hub.stop());
 }
 

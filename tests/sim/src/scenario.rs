@@ -580,6 +580,7 @@ fn config(rng: &mut Rng) -> HubConfig {
     HubConfig {
         retention_ms: rng.skewed(3_000, 120_000),
         keep_look_ms: 5_000,
+        keep_hold_ms: 0,
         session_queue_bytes_max: rng.between(1_000, 16_000) as usize,
         log_read_bytes_max: rng.between(300, 4_000) as usize,
         conversations_bytes_max: rng.between(1, 6) as usize * 8_192,

@@ -105,6 +105,7 @@ impl<'a> Script<'a> {
         let mut hub = LocalHub::new(HubConfig {
             retention_ms: 60_000,
             keep_look_ms: 5_000,
+            keep_hold_ms: 0,
             session_queue_bytes_max: 4_096,
             log_read_bytes_max: 2_048,
             conversations_bytes_max: 4_096,

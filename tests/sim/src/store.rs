@@ -1,6 +1,6 @@
 //! The hub's durable store, as a model: batches are written, then synced; a crash loses what was not.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -45,6 +45,7 @@ pub struct Disk {
     pub floor: Lsn,
     members: BTreeMap<MemberId, Member>,
     devices: BTreeMap<DeviceId, Device>,
+    revoked: BTreeSet<DeviceId>,
     seen: BTreeMap<DeviceId, u64>,
     policy: Policy,
     /// Rows of the audit log, from the first.
@@ -161,6 +162,7 @@ impl Store {
             floor: disk.floor,
             members: disk.members.clone(),
             devices: disk.devices.clone(),
+            revoked: disk.revoked.clone(),
             policy: disk.policy,
             seen: disk.seen.clone(),
             audit: disk.audit_head,
@@ -200,6 +202,8 @@ impl Disk {
             Write::Floor(floor) => self.drop_to(*floor),
             Write::Member(id, member) => set(&mut self.members, *id, member.as_ref()),
             Write::Device(id, device) => set(&mut self.devices, *id, device.as_ref()),
+            Write::Revoked(id, true) => drop(self.revoked.insert(*id)),
+            Write::Revoked(id, false) => drop(self.revoked.remove(id)),
             Write::Seen(id, at_ms) => set(&mut self.seen, *id, at_ms.as_ref()),
             Write::Policy(policy) => self.policy = *policy,
             Write::Audit(entry) => self.audit.push(entry.clone()),

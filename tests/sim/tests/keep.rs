@@ -30,10 +30,16 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
+        Self::holding(0)
+    }
+
+    /// Of a hub that lets nothing expire for so long once its clock was found far ahead.
+    fn holding(keep_hold_ms: u64) -> Self {
         let segment = SegmentLimits { open_messages: 8, late_message_ops: 60, ..SegmentLimits::default() };
         let config = HubConfig {
             compact_tail: 1_000_000,
             keep_look_ms: 1_000,
+            keep_hold_ms,
             retention_ms: u64::MAX,
             segment,
             ..HubConfig::default()
@@ -380,4 +386,47 @@ fn a_hub_that_stopped_before_the_keys_were_destroyed_goes_on() {
     let mut effects = Vec::new();
     hub.handle(now, Input::Ticked, &mut effects);
     assert!(!format!("{effects:?}").contains("Shred("), "{effects:?}");
+}
+
+/// A hub whose clock went wrong, as one without a battery does, must not delete what it holds before anybody can set it
+/// right.
+#[test]
+fn nothing_expires_by_a_clock_that_has_just_gone_far_ahead() {
+    const HOLD_MS: u64 = 60_000;
+    let held = |clock: &mut dyn FnMut(&mut Stage)| {
+        let mut stage = Stage::holding(HOLD_MS);
+        stage.act("keep 7d");
+        stage.act("write");
+        clock(&mut stage);
+        for _ in 0..6 {
+            stage.hub.advance(1_000);
+            stage.hub.send(stage.agent.session, &DeviceFrame::Ping {});
+        }
+        let before = stage.show();
+        for _ in 0..60 {
+            stage.hub.advance(2_000);
+            stage.hub.send(stage.agent.session, &DeviceFrame::Ping {});
+        }
+        (before, stage.show())
+    };
+    // It jumps while the hub runs.
+    let jumps = held(&mut |stage| stage.hub.now.wall_ms += 300 * DAY_MS);
+    assert_eq!(jumps, ("1".to_owned(), "- -".to_owned()));
+    // It is far ahead of the newest entry when the hub starts.
+    let starts = held(&mut |stage| {
+        stage.hub.now.wall_ms += 300 * DAY_MS;
+        let boot = stage.hub.boot(false);
+        let mut effects = Vec::new();
+        stage.hub.hub = Hub::new(boot, stage.hub.now, &mut effects);
+        assert!(format!("{effects:?}").contains("ClockAhead"), "{effects:?}");
+    });
+    assert_eq!(starts.0, "1");
+    // Some days without a message are no reason.
+    let days = held(&mut |stage| {
+        for _ in 0..4 {
+            stage.hub.now.wall_ms += 2 * DAY_MS;
+            stage.hub.advance(1_000);
+        }
+    });
+    assert_eq!(days.0, "- -");
 }

@@ -316,7 +316,7 @@ impl Race {
         let answers = self.hub.take(self.agent.session);
         if self.loss.ends_device() {
             let refused = answers.iter().any(
-                |frame| matches!(frame, HubFrame::Refusal { refusal, .. } if refusal.known() == Some(RefusalCode::DeviceUnknown)),
+                |frame| matches!(frame, HubFrame::Refusal { refusal, .. } if refusal.known() == Some(RefusalCode::DeviceRevoked)),
             );
             assert!(refused, "{answers:?}");
             // Those that it left by itself are gone too.

@@ -165,7 +165,7 @@ fn whoever_leaves_stays_by_name_and_number_and_nothing_else() {
     let members = team(hub.hello(&mut owner, None, None)).expect("a team").members;
     let former = members.iter().find(|member| member.id == MemberId(AGENT)).expect("the row stays");
     assert_eq!((former.role, former.name.as_str()), (Role::Former, "Member 3"));
-    assert_eq!(refusal(&hub.hello(&mut agent, None, None)), Some(RefusalCode::DeviceUnknown));
+    assert_eq!(refusal(&hub.hello(&mut agent, None, None)), Some(RefusalCode::DeviceRevoked));
     let member = MemberId(AGENT);
     let again = Member { id: member, name: "Somebody else".into(), role: Role::Agent };
     for (command, expected) in [

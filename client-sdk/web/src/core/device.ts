@@ -75,7 +75,8 @@ export interface DeviceConfig {
 export const DEFAULT_CONFIG: DeviceConfig = {
   documentsMax: 48,
   factsMax: 12_288,
-  windowFacts: 3_072,
+  // A page that draws gaps sets a bound: 3,072 keeps a tab small in a conversation of any length.
+  windowFacts: Number.POSITIVE_INFINITY,
   waitingMax: 256,
   streamPast: false,
 }

@@ -10,7 +10,6 @@ import { afterEach, beforeEach, expect, test } from "vitest"
 import { toAutomerge } from "../../src/document/automerge.ts"
 import { LockstepError } from "../../src/client.ts"
 import { type ConversationId, kindOf } from "../../src/protocol/id.ts"
-import type { Status } from "../../src/status.ts"
 import { type TestDevice, enrolDevice, headsOf, openDevice, shown, until } from "../support/device.ts"
 import { Hub } from "../support/hub.ts"
 
@@ -168,9 +167,8 @@ test.each(["online", "offline"])("a device that is revoked while it is %s shows 
   await ann.client.revoke(target.device)
   const now = when === "offline" ? await openDevice("phone") : phone
   open.push(now)
-  const settled = ({ phase }: Status): boolean => phase === "new" || phase === "locked"
-  const { phase, stopped } = await until(now.client.status, (status) => settled(status) && status.stopped !== null)
-  expect(phase).toBe(stopped === "DeviceUnknown" ? "locked" : "new")
+  const { phase, stopped } = await until(now.client.status, (status) => status.phase === "new" && status.stopped !== null)
+  expect(stopped).toBe("DeviceRevoked")
   expect(now.client.conversations.current).toEqual([])
   expect(await now.host.export(conversation)).toEqual([])
   if (when === "online") await until(thread, ({ gone, messages }) => gone && messages.length === 0)

@@ -24,6 +24,8 @@ pub struct Directory {
     pub members: BTreeMap<MemberId, Role>,
     /// Devices that are not revoked, with their members.
     pub devices: BTreeMap<DeviceId, MemberId>,
+    /// Devices that are.
+    pub revoked: BTreeSet<DeviceId>,
     /// Policy.
     pub policy: Policy,
     /// Conversations.
@@ -37,6 +39,7 @@ impl Directory {
         Self {
             members: BTreeMap::new(),
             devices: BTreeMap::new(),
+            revoked: BTreeSet::new(),
             policy: Policy {
                 collision: lockstep_protocol::directory::CollisionPolicy::Hold,
                 agents_see_unassigned: false,
@@ -59,13 +62,16 @@ impl Directory {
             }
             DirectoryEvent::MemberRemoved { member } => {
                 self.members.remove(member);
+                self.revoked.extend(self.devices.iter().filter(|(_, owner)| *owner == member).map(|(id, _)| *id));
                 self.devices.retain(|_, owner| owner != member);
             }
             DirectoryEvent::DeviceAdded(device) => {
                 self.devices.insert(device.id(), device.member);
+                self.revoked.remove(&device.id());
             }
             DirectoryEvent::DeviceRevoked { device } => {
                 self.devices.remove(device);
+                self.revoked.insert(*device);
             }
             DirectoryEvent::PolicyChanged(policy) => self.policy = *policy,
             DirectoryEvent::ConversationOpened(conversation) => {

@@ -174,7 +174,9 @@ impl World {
                     device.stopped,
                     Some(RefusalCode::DeviceRevoked | RefusalCode::DeviceUnknown | RefusalCode::ProofInvalid)
                 );
-                if !told {
+                // One that is revoked must hear so, however long ago it was: it deletes its copy then.
+                let is_revoked = self.checker.model.directory().revoked.contains(&device.id);
+                if !told || is_revoked && device.stopped == Some(RefusalCode::DeviceUnknown) {
                     return Violation::fail("revoked", format!("d{at} was revoked and told {:?}", device.stopped));
                 }
                 continue;
