@@ -10,7 +10,7 @@ import type { ViewEvent } from "./core/view.ts"
 import type { Enrolment } from "./driver.ts"
 import { type Live, LiveValue } from "./live.ts"
 import type { Call, HostEvent, HostState, ToHost, ToPage } from "./messages.ts"
-import type { Policy, Role } from "./protocol/directory.ts"
+import { type Keep, type Policy, type Role, isKeep } from "./protocol/directory.ts"
 import type { Media } from "./protocol/fact.ts"
 import type { Command, ListedDevice } from "./protocol/frame.ts"
 import type { ConversationId, DeviceId, InviteCode, MemberId, MessageId } from "./protocol/id.ts"
@@ -126,7 +126,8 @@ export class Client {
   /**
    * Enrols this browser with a pairing link (`lockstep://…`) or what it says; `name` is the device's shown name.
    * Resolves when the code is on its way: `status.phase` and notices (`Online`, `Refused`, `Stopped`) tell the rest.
-   * `url` overrides where the hub's WebSocket is, as behind a proxy.
+   * `url` overrides where the hub's WebSocket is, as behind a proxy. A locked device is enrolled anew: what was not sent
+   * goes on if hub and member are the same, and is deleted else.
    */
   async enrol(link: string | Link, name: string, url?: string): Promise<void> {
     const parsed = typeof link === "string" ? parseLink(link) : link
@@ -155,7 +156,7 @@ export class Client {
 
   /** Opens a conversation; close it when it is not shown any more. Twice opened, it is shown twice. */
   open(conversation: ConversationId): Thread {
-    const ask = (what: "ShowOlder" | "ShowNewest" | "Close"): void => {
+    const ask = (what: "ShowOlder" | "ShowNewer" | "ShowNewest" | "Close"): void => {
       if (what === "Close" && !this.forgetThread(conversation, thread)) return
       void this.act({ type: what, conversation })
     }
@@ -310,15 +311,35 @@ export class Client {
     return this.command({ type: "PolicySet", policy })
   }
 
+  /**
+   * Sets how long messages are kept in conversations without a keep time of their own: 0 for ever, else 7 to 36,500
+   * days. Owners.
+   */
+  async setTeamKeep(days: Keep): Promise<void> {
+    const { current: team } = this.team
+    if (team === null) throw new LockstepError({ type: "Offline" })
+    await this.setPolicy({ ...team.policy, keep: kept(days) })
+  }
+
+  /**
+   * Sets how long a conversation's messages are kept: 0 for ever, else 7 to 36,500 days; null for as long as the team's
+   * policy says. Owners and managers.
+   */
+  async setKeep(conversation: ConversationId, days: Keep | null): Promise<void> {
+    await this.command({ type: "ConversationKeep", conversation, keep: days === null ? null : kept(days) })
+  }
+
   /** Opens a conversation with a customer. */
   async openConversation(
     customer: string,
     assigned: readonly MemberId[] = [],
     service: MemberId | null = null,
+    keep: Keep | null = null,
   ): Promise<ConversationId> {
     const random = crypto.getRandomValues(new Uint8Array(16))
     const id = Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("") as ConversationId
-    await this.command({ type: "ConversationOpen", conversation: { id, customer, service, assigned: [...assigned] } })
+    const conversation = { id, customer, service, assigned: [...assigned], keep }
+    await this.command({ type: "ConversationOpen", conversation })
     return id
   }
 
@@ -505,6 +526,12 @@ function merged(
     next.splice(low, 0, item)
   }
   return next
+}
+
+/** The hub would drop the whole connection over a number that is no keep time. */
+function kept(days: number): Keep {
+  if (!isKeep(days)) throw new LockstepError({ type: "Rejected", code: "FieldInvalid", refusal: null })
+  return days
 }
 
 function done(outcome: ActOutcome): void {

@@ -52,6 +52,8 @@ export interface DriverEvents {
   conversations(changed: readonly ConversationItem[], gone: readonly ConversationId[]): void
   team(team: TeamView | null): void
   notSent(rows: readonly NotSentRow[]): void
+  /** All drafts are others now. */
+  drafts(drafts: ReadonlyMap<ConversationId, KeptDraft>): void
   status(status: Status): void
   /** What was told in one turn is complete. */
   turned(): void
@@ -66,9 +68,6 @@ export interface ExportedDocument {
   readonly heads: readonly ChangeHash[]
   readonly digest: DocumentDigest
 }
-
-/** A device that is revoked keeps nothing. One that was offline when that happened is unknown to the hub afterwards. */
-const WIPING: readonly RefusalCode[] = ["DeviceRevoked", "DeviceUnknown"]
 
 /** See the module. */
 export class Driver {
@@ -135,7 +134,12 @@ export class Driver {
 
   /** What could not be sent, oldest first. */
   notSent(): NotSentRow[] {
-    return this.device?.notSent.values() ?? []
+    return this.isLocked ? [] : (this.device?.notSent.values() ?? [])
+  }
+
+  /** Whether unsent text of before waits here until it is known whose device this is. */
+  private get isLocked(): boolean {
+    return (this.device?.meta.carried ?? null) !== null
   }
 
   /** Every document of a conversation that is held here, from the store: to export it, or to compare it. */
@@ -166,8 +170,8 @@ export class Driver {
   }
 
   /** Every draft. */
-  drafts(): Promise<Map<ConversationId, KeptDraft>> {
-    return this.store.drafts()
+  async drafts(): Promise<Map<ConversationId, KeptDraft>> {
+    return this.isLocked ? new Map<ConversationId, KeptDraft>() : this.store.drafts()
   }
 
   /** Keeps a draft; null deletes it. */
@@ -190,7 +194,8 @@ export class Driver {
     if (this.status.member !== null) return { type: "Rejected", code: "AlreadyExists" }
     try {
       // The key of an attempt whose answer was lost is used again: perhaps the hub took it.
-      const key = this.identity ?? (await makeKey())
+      const known = this.identity?.spent === true ? null : this.identity
+      const key = known ?? (await makeKey())
       this.identity = { public: key.public, secret: key.secret, url, pinned }
       await this.store.setIdentity(this.identity)
       this.stopped = null
@@ -219,7 +224,7 @@ export class Driver {
 
   /** Deletes everything that the browser keeps of this device. The hub still knows it until it is revoked there. */
   async wipe(): Promise<void> {
-    const gone = this.conversations().map(({ id }) => id)
+    this.hide()
     this.dropWire()
     this.device = null
     this.identity = null
@@ -229,10 +234,51 @@ export class Driver {
     this.store.close()
     await Store.wipe(this.name)
     this.store = await Store.open(this.name, () => this.storeFailed("failed"))
+    this.publish()
+  }
+
+  /**
+   * The hub does not know this device: it was revoked while it was away, or the hub was restored to before its
+   * enrolment. Nothing is shown any more, and only what its member wrote and the hub has not confirmed is kept.
+   */
+  private async lock(): Promise<void> {
+    const { device, identity } = this
+    if (device === null || identity === null) return
+    this.hide()
+    this.answerAll({ type: "Rejected", code: "DeviceUnknown" })
+    // What was answered as written is durable; what is on its way into the store gets there first.
+    while (this.writing !== null) await this.writing
+    if (this.device !== device || this.closed) return
+    this.dropWire()
+    this.device = null
+    this.changed = new Map()
+    try {
+      await this.store.lock()
+      this.identity = { ...identity, spent: true }
+      await this.start(this.identity)
+    } catch (error) {
+      this.storeFailed(storeTrouble(error))
+    }
+  }
+
+  /** Pages are shown nothing of this device any more. */
+  private hide(): void {
+    const gone = this.conversations().map(({ id }) => id)
+    for (const conversation of this.device?.screen.views.keys() ?? []) {
+      this.events.view({ type: "Closed", conversation })
+    }
     this.events.conversations([], gone)
     this.events.team(null)
     this.events.notSent([])
-    this.publish()
+    this.events.drafts(new Map())
+  }
+
+  /** A locked device is a member's again. */
+  private async reenrolled(kept: boolean): Promise<void> {
+    if (!kept) await this.store.clearDrafts()
+    this.events.drafts(await this.store.drafts())
+    this.events.notSent(this.notSent())
+    this.events.turned()
   }
 
   /** Stops. What is on its way into the store is finished. */
@@ -390,7 +436,10 @@ export class Driver {
     else if (notice.type === "Stopped") {
       this.stopped = notice.code
       const known = this.device?.member !== null
-      if (known && WIPING.includes(notice.code)) queueMicrotask(() => void this.wipe())
+      if (known && notice.code === "DeviceRevoked") queueMicrotask(() => void this.wipe())
+      if (known && notice.code === "DeviceUnknown") queueMicrotask(() => void this.lock())
+    } else if (notice.type === "Reenrolled") {
+      void this.reenrolled(notice.kept).catch((error: unknown) => this.storeFailed(storeTrouble(error)))
     }
     this.events.notice(notice)
   }
@@ -408,7 +457,7 @@ export class Driver {
     }
     const member = device?.member ?? null
     const status: Status = {
-      phase: member !== null ? "enrolled" : device !== null && device.session.phase !== "stopped" ? "enrolling" : "new",
+      phase: phaseOf(device),
       member,
       device: device?.id ?? null,
       hub: this.identity === null ? null : { url: this.identity.url, pinned: this.identity.pinned },
@@ -440,6 +489,14 @@ export class Driver {
         ? null
         : setTimeout(() => this.feed({ type: "Ticked" }), Math.max(0, at - now().monoMs))
   }
+}
+
+function phaseOf(device: Device | null): Status["phase"] {
+  if (device === null) return "new"
+  if (device.member !== null) return "enrolled"
+  const { enrol, helloOnce, phase } = device.session
+  if (phase !== "stopped" && (enrol !== null || helloOnce || phase !== "waiting")) return "enrolling"
+  return (device.meta.carried ?? null) === null ? "new" : "locked"
 }
 
 function now(): { wallMs: number; monoMs: number } {

@@ -22,7 +22,7 @@ interface OpenThread {
   readonly pages: Set<Page>
   messages: MessageView[] | null
   /** The newest event of each other kind. */
-  readonly latest: Map<"Markers" | "Card" | "Older", ViewEvent>
+  readonly latest: Map<"Markers" | "Card" | "Older" | "Gap", ViewEvent>
 }
 
 /** See the module. */
@@ -47,6 +47,7 @@ export class Host {
       conversations: (changed, gone) => host.conversations(changed, gone),
       team: (team) => host.events.push({ type: "Team", team }),
       notSent: (rows) => host.events.push({ type: "NotSent", rows }),
+      drafts: (drafts) => host.replaceDrafts(drafts),
       status: (status) => host.events.push({ type: "Status", status }),
       turned: () => host.flush(),
     })
@@ -188,6 +189,14 @@ export class Host {
     }
   }
 
+  private replaceDrafts(drafts: ReadonlyMap<ConversationId, KeptDraft>): void {
+    for (const conversation of this.drafts.keys()) {
+      if (!drafts.has(conversation)) this.events.push({ type: "Draft", conversation, draft: null })
+    }
+    for (const [conversation, draft] of drafts) this.events.push({ type: "Draft", conversation, draft })
+    this.drafts = new Map(drafts)
+  }
+
   private view(event: ViewEvent): void {
     const { conversation } = event
     // It may be open again by now, for a page that came a moment later.
@@ -202,7 +211,7 @@ export class Host {
     if (thread === undefined) return
     if (event.type === "Closed") this.flush()
     if (event.type === "Closed") this.threads.delete(conversation)
-    else if (event.type === "Markers" || event.type === "Card" || event.type === "Older")
+    else if (event.type === "Markers" || event.type === "Card" || event.type === "Older" || event.type === "Gap")
       thread.latest.set(event.type, event)
     else thread.messages = applyEvent(thread.messages ?? [], event)
   }

@@ -19,6 +19,8 @@ export interface Identity {
   readonly url: string
   /** SHA-256 of the hub's certificate key, from the pairing link. */
   readonly pinned: PinnedKeyHash
+  /** The hub does not know this key any more: the next enrolment takes a fresh one. */
+  readonly spent?: true
 }
 
 /** A fresh key pair. */

@@ -1,6 +1,6 @@
 /** How a device stands, and what it knows beside messages. Plain data. */
 
-import type { Member, Policy, Role } from "./protocol/directory.ts"
+import type { Keep, Member, Policy, Role } from "./protocol/directory.ts"
 import type { Marker } from "./protocol/frame.ts"
 import type { ConversationId, DeviceId, Lsn, MemberId, PinnedKeyHash } from "./protocol/id.ts"
 import type { RefusalCode } from "./protocol/refusal.ts"
@@ -17,8 +17,12 @@ export interface HubAddress {
 
 /** How the device stands. */
 export interface Status {
-  /** `new`: it is to be enrolled. `enrolling`: a code is being tried. `enrolled`: it is a member's device. */
-  readonly phase: "new" | "enrolling" | "enrolled"
+  /**
+   * `new`: it is to be enrolled. `enrolling`: a code is being tried. `enrolled`: it is a member's device. `locked`: its
+   * hub does not know it any more. Nothing is shown; what was not sent (`outbox`, `notSent`) waits until it is enrolled
+   * again at the same hub for the same member, or wiped.
+   */
+  readonly phase: "new" | "enrolling" | "enrolled" | "locked"
   /** Whose device it is. */
   readonly member: MemberId | null
   /** This device among the member's; null before the first attempt to enrol it. */
@@ -37,7 +41,7 @@ export interface Status {
   readonly outbox: number
   /** What the hub will never take. */
   readonly notSent: number
-  /** Why the hub refused it; no further attempt until a person wants one. `DeviceRevoked`, `DeviceUnknown`: wiped. */
+  /** Why the hub refused it; no further attempt until a person wants one. `DeviceRevoked`: wiped. `DeviceUnknown`: locked. */
   readonly stopped: RefusalCode | null
   /** The page derives other changes than the hub: it sends nothing until it is reloaded in a newer version. */
   readonly updateNeeded: boolean
@@ -77,6 +81,8 @@ export interface ConversationItem {
   readonly service: MemberId | null
   /** The members assigned to it, ascending. */
   readonly assigned: readonly MemberId[]
+  /** How long its messages are kept, days, 0 for ever; null for as long as the team's policy says. */
+  readonly keep: Keep | null
   /** Its newest entry: lists sort by it, greatest first. */
   readonly newest: Lsn
   /** Read positions, ascending by member. */
@@ -97,6 +103,8 @@ export interface TeamView {
 /** A conversation's row as a list shows it; null for a hidden one. */
 export function itemOf(row: ConversationRow): ConversationItem | null {
   if (row.lost) return null
-  const { id, customer, service, assigned } = row.conversation
-  return { id, customer, service, assigned, newest: row.newest, markers: row.markers, summary: row.summary }
+  const { id, customer, service, assigned, keep } = row.conversation
+  const { newest, markers, summary } = row
+  // A row of before there were keep times has no such field.
+  return { id, customer, service, assigned, keep: keep ?? null, newest, markers, summary }
 }

@@ -3,7 +3,7 @@
 import { type LeaseView, type MessageView, type OlderState, type ViewEvent, applyEvent } from "./core/view.ts"
 import { type Live, LiveValue } from "./live.ts"
 import type { Marker } from "./protocol/frame.ts"
-import type { ConversationId } from "./protocol/id.ts"
+import type { ConversationId, MessageId } from "./protocol/id.ts"
 
 /** A card's fields and labels. */
 export interface CardView {
@@ -19,6 +19,11 @@ export interface ThreadState {
   readonly loaded: boolean
   /** In order of id. Objects of messages that did not change stay the same ones. */
   readonly messages: readonly MessageView[]
+  /**
+   * Behind this message some are left out: after a long way up only the messages around there and the newest are held.
+   * `loadNewer()` brings the next of them, `trim()` goes back to the newest. Null if none are left out.
+   */
+  readonly gap: MessageId | null
   /** Whether older messages can be shown. */
   readonly older: OlderState
   /** Read positions, ascending by member. */
@@ -31,6 +36,7 @@ export interface ThreadState {
 const EMPTY: ThreadState = {
   loaded: false,
   messages: [],
+  gap: null,
   older: "none",
   markers: [],
   card: { fields: [], labels: [] },
@@ -46,16 +52,24 @@ export class Thread implements Live<ThreadState> {
   /** @internal Made by `Client.open`. */
   constructor(
     readonly conversation: ConversationId,
-    private readonly ask: (what: "ShowOlder" | "ShowNewest" | "Close") => void,
+    private readonly ask: (what: "ShowOlder" | "ShowNewer" | "ShowNewest" | "Close") => void,
   ) {}
 
   get current(): ThreadState {
     return this.state.current
   }
 
-  /** Shows one older segment, some hundred messages. Nothing happens while one is on its way, or if there is none. */
+  /**
+   * Shows one older segment, some hundred messages; those farthest from it, the newest apart, may be let go of. Nothing
+   * happens while one is on its way, or if there is none.
+   */
   loadOlder(): void {
     if (!this.closed && this.current.older === "more") this.ask("ShowOlder")
+  }
+
+  /** Shows one segment more behind the gap. Nothing happens if there is none. */
+  loadNewer(): void {
+    if (!this.closed && this.current.gap !== null) this.ask("ShowNewer")
   }
 
   /**
@@ -93,6 +107,9 @@ export class Thread implements Live<ThreadState> {
           break
         case "Card":
           next = { ...next, card: { fields: event.fields, labels: event.labels } }
+          break
+        case "Gap":
+          next = { ...next, gap: event.after }
           break
         case "Older":
           next = { ...next, older: event.older }

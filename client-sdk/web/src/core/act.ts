@@ -26,7 +26,17 @@ import { OUTBOX_MAX } from "./outbox.ts"
 import { laterReply } from "./replica.ts"
 import { append, newUlid, nextOrder, openDocument } from "./rewrite.ts"
 import type { AcceptedReply } from "./row.ts"
-import { closeView, nextOlder, oldestShown, openView, showNewest, showOlder, touch } from "./screen.ts"
+import {
+  closeView,
+  nextNewer,
+  nextOlder,
+  oldestShown,
+  openView,
+  showNewer,
+  showNewest,
+  showOlder,
+  touch,
+} from "./screen.ts"
 import { connectNow, enrol, send } from "./session.ts"
 import { write } from "./transaction.ts"
 import type { MessageView } from "./view.ts"
@@ -104,6 +114,9 @@ function tryAct(d: Device, request: Request, what: Act): ActOutcome | null {
       return DONE
     case "ShowOlder":
       showOlder(d, what.conversation)
+      return DONE
+    case "ShowNewer":
+      showNewer(d, what.conversation)
       return DONE
     case "ShowNewest":
       showNewest(d, what.conversation)
@@ -256,6 +269,10 @@ export function actMisses(d: Device, what: Act): DocumentId | null {
         : null
     case "ShowOlder": {
       const next = nextOlder(d, what.conversation)
+      return next !== null && isAbsent(d, next) ? next : null
+    }
+    case "ShowNewer": {
+      const next = nextNewer(d, what.conversation)
       return next !== null && isAbsent(d, next) ? next : null
     }
     default:

@@ -56,6 +56,8 @@ export interface FetchState {
   readonly imported: DocumentId | null
   readonly grant: Lsn
   readonly before: number | null
+  /** Documents that expired meanwhile, and the LSN that says so: what was read before does not count. */
+  readonly gone: Map<DocumentId, Lsn>
   /** Documents that came. */
   readonly came: Set<DocumentId>
   assembling: WholeSnapshot | null
@@ -174,7 +176,7 @@ function ask(
   limit: number,
 ): void {
   const tag = d.tag()
-  d.fetches.set(tag, { conversation, imported, grant, before, came: new Set(), assembling: null })
+  d.fetches.set(tag, { conversation, imported, grant, before, gone: new Map(), came: new Set(), assembling: null })
   send(d, { type: "Fetch", fetch: { tag, conversation, before, limit, imported: imported !== null } })
 }
 
@@ -217,6 +219,12 @@ export function takePart(d: Device, part: Snapshot): void {
   queue(d, { type: "Replace", tag: part.tag, snapshot })
 }
 
+/** A document expired: what a Fetch in flight brings of it was read before. */
+export function fetchedBefore(d: Device, document: DocumentId, lsn: Lsn): void {
+  const conversation = conversationOf(document)
+  for (const fetch of d.fetches.values()) if (fetch.conversation === conversation) fetch.gone.set(document, lsn)
+}
+
 /** A Fetch is answered. */
 export function fetched(d: Device, tag: number, before: number | null): void {
   if (d.fetches.has(tag)) queue(d, { type: "Fetched", tag, before })
@@ -254,6 +262,8 @@ export function takeSnapshot(d: Device, tag: number, snapshot: WholeSnapshot): v
     d.session.broken = true
     return
   }
+  // Read before the document went.
+  if (upto < (d.fetches.get(tag)?.gone.get(document) ?? 0)) return
   const replica = unpack(snapshot)
   if (replica === null || !isAsListed(d, replica)) {
     fetchFailed(d, tag, document)

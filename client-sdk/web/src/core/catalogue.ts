@@ -2,11 +2,19 @@
 
 import { EMPTY_DIGEST } from "../protocol/digest.ts"
 import type { ListedConversation, Team } from "../protocol/frame.ts"
-import { type DocumentDigest, type DocumentId, NUMBER_MAX, documentId, kindOf, numberOf } from "../protocol/id.ts"
+import {
+  type ConversationId,
+  type DocumentDigest,
+  type DocumentId,
+  NUMBER_MAX,
+  documentId,
+  kindOf,
+  numberOf,
+} from "../protocol/id.ts"
 import type { Cursor } from "../protocol/stamp.ts"
 import { beginBackfill } from "./backfill.ts"
 import type { Device } from "./device.ts"
-import { conversationRow, forget, marked, noteWitness, resetMarkers, setConversation } from "./entries.ts"
+import { conversationRow, forget, marked, noteWitness, resetMarkers, setConversation, shredded } from "./entries.ts"
 import { takeImports } from "./imported.ts"
 import { lose } from "./offer.ts"
 import { showFrom } from "./screen.ts"
@@ -19,11 +27,13 @@ export function takeCatalogue(
   conversations: readonly ListedConversation[],
   team: Team | null,
   end: Cursor,
+  destroyed: readonly ConversationId[],
 ): void {
   if (end.epoch !== d.epoch) {
     d.session.broken = true
     return
   }
+  for (const conversation of destroyed) shredded(d, conversation)
   const changed = d.meta.cursor !== null && d.meta.cursor.epoch !== end.epoch
   const listed = new Set(conversations.map((row) => row.conversation.id))
   for (const [conversation, { lost }] of d.conversations.entries()) {

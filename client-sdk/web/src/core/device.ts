@@ -43,7 +43,7 @@ import { Random } from "./random.ts"
 import type { Replica } from "./replica.ts"
 import { noteStale, settle } from "./rewrite.ts"
 import type { BackfillRow, ConversationRow, DocumentRow, Meta, NotSentRow, ResolveRow, Stored } from "./row.ts"
-import { Screen, hasOlder, paint, reachBack } from "./screen.ts"
+import { Screen, hasOlder, paint, reachBack, slide } from "./screen.ts"
 import {
   Session,
   connected,
@@ -63,6 +63,8 @@ export interface DeviceConfig {
   readonly documentsMax: number
   /** Facts of such documents kept in memory. */
   readonly factsMax: number
+  /** Facts of an open view beside its newest documents: what is farther from where it reads is let go of. */
+  readonly windowFacts: number
   /** Frames and acts that may wait for rows to be loaded; a frame beyond drops the connection, an act is `Busy`. */
   readonly waitingMax: number
   /** Whether the past of every conversation is fetched unasked. If not, it comes when somebody wants to see it. */
@@ -73,6 +75,8 @@ export interface DeviceConfig {
 export const DEFAULT_CONFIG: DeviceConfig = {
   documentsMax: 48,
   factsMax: 12_288,
+  // A page that draws gaps sets a bound: 3,072 keeps a tab small in a conversation of any length.
+  windowFacts: Number.POSITIVE_INFINITY,
   waitingMax: 256,
   streamPast: false,
 }
@@ -244,6 +248,7 @@ export class Device {
     if (this.session.broken) dropConnection(this, null)
     sendAll(this)
     commit(this)
+    slide(this)
     paint(this)
     this.finishActs()
     evict(this)

@@ -60,6 +60,8 @@ export type Notice =
   | { readonly type: "Offline" }
   /** The device holds what it may see and what was durable when the hub let it in, the past on demand apart. */
   | { readonly type: "CaughtUp" }
+  /** A locked device was enrolled again. `kept`: the unsent text of before is the same member's, and goes on. */
+  | { readonly type: "Reenrolled"; readonly kept: boolean }
   /** The hub was restored. */
   | { readonly type: "EpochChanged"; readonly epoch: Epoch }
   | { readonly type: "RoleChanged"; readonly role: Role }

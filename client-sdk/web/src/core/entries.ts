@@ -1,6 +1,6 @@
 /** Ranges of the log: everything in one, and the new cursor, become durable together. */
 
-import type { DirectoryEvent, Member } from "../protocol/directory.ts"
+import type { Conversation, DirectoryEvent, Member } from "../protocol/directory.ts"
 import { EMPTY_DIGEST } from "../protocol/digest.ts"
 import { type Entry, type EntryBody, type PlacedFact, entryConversation } from "../protocol/entry.ts"
 import type { Fact } from "../protocol/fact.ts"
@@ -18,15 +18,15 @@ import {
 } from "../protocol/id.ts"
 import { REFUSAL_NUMBERS, type RefusalCode } from "../protocol/refusal.ts"
 import type { Cursor, Stamp } from "../protocol/stamp.ts"
-import { beginBackfill, fetchesOf } from "./backfill.ts"
+import { beginBackfill, fetchedBefore, fetchesOf } from "./backfill.ts"
 import type { Device } from "./device.ts"
 import { importGone, takeImported } from "./imported.ts"
 import type { Range } from "./job.ts"
 import { dropOffers, forgetTaken } from "./offer.ts"
 import { confirm, noteCollision } from "./push.ts"
-import { forked, giveUp } from "./rewrite.ts"
+import { forked, giveUp, movePending } from "./rewrite.ts"
 import type { ConversationRow } from "./row.ts"
-import { closeView, isOpen } from "./screen.ts"
+import { closeView, isOpen, touchAll } from "./screen.ts"
 import { takeEvent, takeFact, write } from "./transaction.ts"
 
 /** Takes a range if it begins at the cursor. */
@@ -162,7 +162,7 @@ export function conversationRow(d: Device, id: ConversationId): ConversationRow 
   const known = d.conversations.get(id)
   if (known !== undefined) return known
   const row: ConversationRow = {
-    conversation: { id, customer: "", service: null, assigned: [] },
+    conversation: { id, customer: "", service: null, assigned: [], keep: null },
     openSegment: 0,
     openCard: 0,
     newest: 0,
@@ -243,15 +243,28 @@ function takeDirectory(d: Device, event: DirectoryEvent, lsn: Lsn): void {
       return
     case "ImportUndone":
       importGone(d, event.document)
-      describe(d, conversationOf(event.document), lsn, (assigned) => assigned)
+      describe(d, conversationOf(event.document), lsn, () => ({}))
       return
     case "Assigned":
-      describe(d, event.conversation, lsn, (assigned) =>
-        assigned.includes(event.member) ? assigned : [...assigned, event.member].sort((one, other) => one - other),
-      )
+      describe(d, event.conversation, lsn, ({ assigned }) => {
+        const others = assigned.filter((member) => member !== event.member)
+        return { assigned: [...others, event.member].sort((one, other) => one - other) }
+      })
       return
     case "Unassigned":
-      describe(d, event.conversation, lsn, (assigned) => assigned.filter((member) => member !== event.member))
+      describe(d, event.conversation, lsn, ({ assigned }) => ({
+        assigned: assigned.filter((member) => member !== event.member),
+      }))
+      return
+    case "KeepChanged":
+      describe(d, event.conversation, lsn, () => ({ keep: event.keep }))
+      return
+    case "Expired":
+      expired(d, event.document, lsn)
+      describe(d, conversationOf(event.document), lsn, () => ({}))
+      return
+    case "ConversationShredded":
+      shredded(d, event.conversation)
       return
     default:
       takeTeamEvent(d, event)
@@ -262,7 +275,7 @@ function describe(
   d: Device,
   id: ConversationId,
   lsn: Lsn,
-  change: (assigned: readonly number[]) => readonly number[],
+  change: (known: Conversation) => Partial<Conversation>,
 ): void {
   const row = d.conversations.get(id)
   if (row !== undefined && !row.lost) {
@@ -271,13 +284,16 @@ function describe(
       describeAgain(d, id, lsn)
       return
     }
-    const conversation = { ...row.conversation, assigned: [...change(row.conversation.assigned)] }
+    const conversation = { ...row.conversation, ...change(row.conversation) }
     setConversation(d, id, { conversation, described: lsn })
   }
   d.notice({ type: "ConversationChanged", conversation: id })
 }
 
-type TeamEvent = Exclude<DirectoryEvent, { type: "ConversationOpened" | "ImportUndone" | "Assigned" | "Unassigned" }>
+type TeamEvent = Extract<
+  DirectoryEvent,
+  { type: "MemberAdded" | "RoleChanged" | "MemberRemoved" | "DeviceAdded" | "DeviceRevoked" | "PolicyChanged" }
+>
 
 function takeTeamEvent(d: Device, event: TeamEvent): void {
   const { team } = d
@@ -333,6 +349,33 @@ export function forget(d: Device, conversation: ConversationId, code: RefusalCod
   dropOffers(d, conversation)
   write(d, { type: "Forget", conversation })
   closeView(d, conversation)
+}
+
+/** A conversation was destroyed: whatever is held of it goes, offers too. */
+export function shredded(d: Device, conversation: ConversationId): void {
+  if (!d.conversations.has(conversation) && !d.offers.holds(conversation)) return
+  forget(d, conversation, "ConversationUnknown")
+  d.notice({ type: "ConversationGone", conversation })
+}
+
+/**
+ * Everything in a document was older than the keep time. What was written into it here and is not sent moves to the open
+ * one.
+ */
+function expired(d: Device, document: DocumentId, lsn: Lsn): void {
+  fetchedBefore(d, document, lsn)
+  if (kindOf(document) === "imported") {
+    importGone(d, document)
+    return
+  }
+  // Only what is closed expires, and this device may not know yet of any that is open.
+  const next = Math.min(NUMBER_MAX, numberOf(document) + 1)
+  opened(d, documentId(conversationOf(document), kindOf(document), next))
+  movePending(d, document)
+  d.unreadable.delete(document)
+  d.replicas.delete(document)
+  if (d.documents.delete(document)) write(d, { type: "DocumentGone", document })
+  touchAll(d, document)
 }
 
 /** Every document of a conversation, in order. */

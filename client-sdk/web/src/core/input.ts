@@ -78,6 +78,8 @@ export type Act =
   | { readonly type: "Open"; readonly conversation: ConversationId }
   /** Shows one older segment in an open view, fetched if it is not held. */
   | { readonly type: "ShowOlder"; readonly conversation: ConversationId }
+  /** Shows the segment behind the gap of an open view, which closes with the last one. */
+  | { readonly type: "ShowNewer"; readonly conversation: ConversationId }
   /** Lets go of what an open view shows beyond the newest: a long way back takes memory. */
   | { readonly type: "ShowNewest"; readonly conversation: ConversationId }
   | { readonly type: "Close"; readonly conversation: ConversationId }

@@ -25,7 +25,7 @@ import { takeAck } from "./push.ts"
 import { Replica } from "./replica.ts"
 import { rewriteAll } from "./rewrite.ts"
 import type { EventRow, FactRow } from "./row.ts"
-import { shows, touchAll, touchArrived } from "./screen.ts"
+import { isInGap, shows, touchAll, touchArrived } from "./screen.ts"
 import { summaryDocuments } from "./summary.ts"
 import { commit, documentRow, stopPushing, write } from "./transaction.ts"
 
@@ -59,6 +59,7 @@ export type Job =
       readonly conversations: readonly ListedConversation[]
       readonly team: Team | null
       readonly end: Cursor
+      readonly shredded: readonly ConversationId[]
     }
   /** A document came. */
   | { readonly type: "Replace"; readonly tag: number; readonly snapshot: WholeSnapshot }
@@ -140,7 +141,7 @@ function run(d: Device, job: Job): void {
       takeAck(d, job.tag, job.results, job.witness)
       return
     case "Catalogue":
-      takeCatalogue(d, job.conversations, job.team, job.end)
+      takeCatalogue(d, job.conversations, job.team, job.end, job.shredded)
       return
     case "Replace":
       takeSnapshot(d, job.tag, job.snapshot)
@@ -205,7 +206,7 @@ export function absentFrom(d: Device, conversation: ConversationId, oldest: numb
     documentId(conversation, "segment", oldest),
     documentId(conversation, "card", NUMBER_MAX),
   )
-  return shown.find((id) => isAbsent(d, id)) ?? null
+  return shown.find((id) => isAbsent(d, id) && !isInGap(d, id)) ?? null
 }
 
 /** Rows came from the store; null if they could not be read. */

@@ -49,6 +49,11 @@ export class Offers {
     this.rows.set(row.key, row)
   }
 
+  /** Whether anything is kept for the hub of a conversation. */
+  holds(conversation: ConversationId): boolean {
+    return this.byConversation.has(conversation)
+  }
+
   /** Whether an offer is to be made: the hub has neither taken it nor lacks what it is about. */
   isOpen(key: OfferKey): boolean {
     return !this.waiting.has(key) && !this.taken.has(key)

@@ -97,6 +97,12 @@ export function rewriteAll(d: Device, document: DocumentId): void {
   rewrite(d, document, () => document, NOTHING)
 }
 
+/** A document is gone: what waits for it is written again into the open one. */
+export function movePending(d: Device, document: DocumentId): void {
+  const open = openDocument(d, conversationOf(document), kindOf(document))
+  if (open !== document && d.outbox.of(document).length > 0) rewrite(d, document, () => open, NOTHING)
+}
+
 /**
  * Abandons the document's chain; its pending facts are written again, each into the document that `place` says, with
  * message ids replaced by `renamed`.
@@ -271,6 +277,20 @@ function stands(d: Device, { document, fact }: OutboxRow): boolean {
     }
   }
   return false
+}
+
+/** Deletes everything that was written here and is not confirmed, and what could not be sent. */
+export function dropEverythingUnsent(d: Device): void {
+  for (const { order } of d.outbox.rows()) dropFact(d, order)
+  for (const { row } of d.resolves.values()) {
+    d.resolves.delete(row.order)
+    write(d, { type: "ResolveGone", order: row.order })
+  }
+  for (const { order } of d.notSent.values()) {
+    d.notSent.delete(order)
+    write(d, { type: "NotSentGone", order })
+  }
+  d.stale.clear()
 }
 
 /** Conversations with facts of a chain that is no longer the document's own. */

@@ -60,6 +60,17 @@ export interface Meta {
   readonly clockMs: number
   /** The next order number for outbox rows, resolutions and items not sent. */
   readonly nextOrder: number
+  /**
+   * Of a device that its hub did not know any more: whose unsent text lies here, and for which hub. It is carried over
+   * if it is enrolled there again for the same member; null else, and in rows of older versions.
+   */
+  readonly carried?: Carried | null
+}
+
+/** See {@link Meta.carried}. */
+export interface Carried {
+  readonly hub: HubId | null
+  readonly member: MemberId
 }
 
 /** A store that holds nothing. */

@@ -5,6 +5,7 @@ import type { Fact } from "../protocol/fact.ts"
 import {
   type ConversationId,
   type DocumentId,
+  type DocumentKind,
   type MessageId,
   NUMBER_MAX,
   conversationOf,
@@ -34,14 +35,36 @@ class Touched {
   all = false
 }
 
+/** Documents that an open view always shows: the newest, where new messages come. */
+const NEWEST_KEPT = 2
+
+/** How many places there are for imported segments, below 0. */
+const IMPORTED = 2 ** 32
+
+/** A document's place among those of its conversation with messages: imported segments come before all others. */
+function placeOf(document: DocumentId): number {
+  return kindOf(document) === "imported" ? numberOf(document) - IMPORTED : numberOf(document)
+}
+
 interface OpenView {
   /** The oldest segment shown. */
   oldest: number
   /** The oldest imported segment shown; those are older than every segment. */
   imported: number | null
   shown: OrderedMap<MessageId, MessageView>
+  /** Places that it does not show, although they lie between those that it does: it would take too much memory. */
+  gap: { readonly from: number; readonly to: number } | null
+  /** Whether it was last asked for older or for newer messages: the other end is let go of. */
+  goes: "older" | "newer"
+  /** The gap that was told, and for which places. */
+  told: string | null
   card: string
   older: OlderState | null
+}
+
+/** The place of the oldest document that a view shows. */
+function lowestOf(view: OpenView): number {
+  return view.imported === null ? view.oldest : view.imported - IMPORTED
 }
 
 /** What is shown, and what may have changed since it was. */
@@ -87,11 +110,23 @@ function touchedOf(d: Device, document: DocumentId): Touched | undefined {
 export function shows(d: Device, document: DocumentId): boolean {
   const view = d.screen.views.get(conversationOf(document))
   if (view === undefined) return false
-  const kind = kindOf(document)
-  if (kind === "card") return true
-  return kind === "segment"
-    ? numberOf(document) >= view.oldest
-    : view.imported !== null && numberOf(document) >= view.imported
+  return kindOf(document) === "card" || (placeOf(document) >= lowestOf(view) && !isInGap(d, document))
+}
+
+/** Whether a document lies in the gap of an open view. */
+export function isInGap(d: Device, document: DocumentId): boolean {
+  const gap = d.screen.views.get(conversationOf(document))?.gap ?? null
+  if (gap === null || kindOf(document) === "card") return false
+  return placeOf(document) >= gap.from && placeOf(document) < gap.to
+}
+
+/** Documents with messages that are held between two places, the second excluded, oldest first. */
+function documentsBetween(d: Device, conversation: ConversationId, from: number, to: number): DocumentId[] {
+  const held = (kind: DocumentKind, first: number, end: number): DocumentId[] => {
+    const [low, high] = [Math.max(0, first), Math.min(NUMBER_MAX, end - 1)]
+    return low > high ? [] : d.documents.keys(documentId(conversation, kind, low), documentId(conversation, kind, high))
+  }
+  return [...held("imported", from + IMPORTED, to + IMPORTED), ...held("segment", from, to)]
 }
 
 /** The oldest segment that a view shows when it is opened: the open one, or an older one with a pending message. */
@@ -115,7 +150,16 @@ export function showFrom(d: Device, segment: DocumentId): void {
 export function openView(d: Device, conversation: ConversationId): void {
   const oldest = oldestShown(d, conversation)
   const known = d.screen.views.get(conversation)
-  const view: OpenView = { oldest, imported: known?.imported ?? null, shown: new OrderedMap(), card: "", older: null }
+  const view: OpenView = {
+    oldest,
+    imported: known?.imported ?? null,
+    gap: known?.gap ?? null,
+    goes: known?.goes ?? "newer",
+    shown: new OrderedMap(),
+    told: null,
+    card: "",
+    older: null,
+  }
   d.screen.views.set(conversation, view)
   const messages = shownAnew(d, conversation)
   for (const message of messages) view.shown.set(message.id, message)
@@ -173,6 +217,7 @@ export function nextOlder(d: Device, conversation: ConversationId): DocumentId |
 export function showOlder(d: Device, conversation: ConversationId): void {
   const view = d.screen.views.get(conversation)
   if (view === undefined) return
+  view.goes = "older"
   const next = nextOlder(d, conversation)
   if (next !== null && kindOf(next) === "imported") {
     view.oldest = 0
@@ -187,6 +232,68 @@ export function showOlder(d: Device, conversation: ConversationId): void {
     view.oldest = Math.max(0, Math.min(view.oldest, before) - 1)
   }
   touchArrived(d, documentId(conversation, "segment", view.oldest))
+}
+
+/** The document that comes next behind what an open view shows below its gap. */
+export function nextNewer(d: Device, conversation: ConversationId): DocumentId | null {
+  const gap = d.screen.views.get(conversation)?.gap ?? null
+  return gap === null ? null : (documentsBetween(d, conversation, gap.from, gap.to)[0] ?? null)
+}
+
+/** Shows one newer document in an open view with a gap. */
+export function showNewer(d: Device, conversation: ConversationId): void {
+  const view = d.screen.views.get(conversation)
+  const next = nextNewer(d, conversation)
+  if (view === undefined || view.gap === null || next === null) return
+  view.goes = "newer"
+  view.gap = { ...view.gap, from: placeOf(next) + 1 }
+  if (kindOf(next) === "imported") want(d, next)
+  touchArrived(d, next)
+}
+
+/**
+ * Lets go of what open views show far from where they read: the newest documents always stay, for new messages come
+ * there, and so does a window where older or newer ones were asked for last.
+ */
+export function slide(d: Device): void {
+  for (const [conversation, view] of d.screen.views) {
+    if (view.gap !== null && nextNewer(d, conversation) === null) view.gap = null
+    const { gap } = view
+    const between = (from: number, to: number): DocumentId[] => documentsBetween(d, conversation, from, to)
+    const window = between(lowestOf(view), gap?.from ?? Number.POSITIVE_INFINITY)
+    const newest = gap === null ? window.splice(-NEWEST_KEPT) : between(gap.to, Number.POSITIVE_INFINITY)
+    const sizeOf = (id: DocumentId): number => d.replicas.get(id)?.replica.size ?? 0
+    let facts = window.reduce((sum, id) => sum + sizeOf(id), 0)
+    while (window.length > 1 && facts > d.config.windowFacts) {
+      const away = (view.goes === "older" ? window.pop() : window.shift()) as DocumentId
+      facts -= sizeOf(away)
+      if (view.goes === "older") {
+        const to = view.gap?.to ?? placeOf(newest[0] ?? away)
+        view.gap = { from: placeOf(away), to }
+      } else {
+        const lowest = window[0] as DocumentId
+        view.imported = kindOf(lowest) === "imported" ? numberOf(lowest) : null
+        view.oldest = kindOf(lowest) === "imported" ? 0 : numberOf(lowest)
+      }
+      for (const message of d.replicas.get(away)?.replica.subjects() ?? []) touch(d, away, message)
+    }
+  }
+}
+
+/** Tells an open view's gap, if it is another one. */
+function paintGap(d: Device, conversation: ConversationId, view: OpenView): void {
+  const { gap } = view
+  const place = gap === null ? "none" : `${lowestOf(view)} ${gap.from} ${gap.to}`
+  if (place === view.told) return
+  view.told = place
+  let after: MessageId | null = null
+  if (gap !== null) {
+    for (const document of documentsBetween(d, conversation, lowestOf(view), gap.from)) {
+      for (const id of d.replicas.get(document)?.replica.messageIds() ?? [])
+        if (after === null || id > after) after = id
+    }
+  }
+  show(d, { type: "Gap", conversation, after })
 }
 
 /** Whether something below what is shown is still to be fetched. */
@@ -255,7 +362,7 @@ function shownReplicas(d: Device, conversation: ConversationId): Replica[] {
     documentId(conversation, "imported", begin),
     documentId(conversation, "imported", NUMBER_MAX),
   )
-  return [...segments, ...imported].map(({ replica }) => replica)
+  return [...segments, ...imported].flatMap(({ replica }) => (isInGap(d, replica.document) ? [] : replica))
 }
 
 /** What an open view shows, worked out anew from everything that is in memory: what its events must add up to. */
@@ -273,6 +380,7 @@ export function paint(d: Device): void {
     paintCard(d, conversation)
   }
   for (const [conversation, view] of d.screen.views) {
+    paintGap(d, conversation, view)
     const state = olderState(d, conversation)
     if (view.older === state) continue
     view.older = state
@@ -295,16 +403,25 @@ function paintMessages(d: Device, conversation: ConversationId, touched: Touched
   for (const document of touched.arrived)
     for (const id of d.replicas.get(document)?.replica.subjects() ?? []) ids.add(id)
   for (const id of ids) if (!changes.has(id)) changes.set(id, messageView(replicas, pending, resolves, id))
+  const removed = { at: 0, count: 0 }
+  const tellRemoved = (): void => {
+    if (removed.count > 0) show(d, { type: "Removed", conversation, ...removed })
+    removed.count = 0
+  }
   const ordered = [...changes].sort(([one], [other]) => (one < other ? -1 : 1))
   for (let next = 0; next < ordered.length; next++) {
     const [id, message] = ordered[next] as (typeof ordered)[number]
     const known = view.shown.get(id)
     if (message === null) {
       if (known === undefined) continue
+      // Those that stood next to each other are told in one.
       const at = view.shown.indexOf(id)
       view.shown.delete(id)
-      show(d, { type: "Removed", conversation, at })
+      if (removed.at !== at) tellRemoved()
+      removed.at = at
+      removed.count++
     } else if (known === undefined) {
+      tellRemoved()
       // Those that stand next to each other are told in one: a segment that arrives has hundreds.
       const at = view.shown.indexOf(id)
       const end = view.shown.keyAt(at)
@@ -318,10 +435,12 @@ function paintMessages(d: Device, conversation: ConversationId, touched: Touched
       view.shown.insertRun(run)
       show(d, { type: "Inserted", conversation, at, messages: run.map(([, fresh]) => fresh) })
     } else if (!sameView(known, message)) {
+      tellRemoved()
       view.shown.set(id, message)
       show(d, { type: "Changed", conversation, at: view.shown.indexOf(id), message })
     }
   }
+  tellRemoved()
 }
 
 function paintCard(d: Device, conversation: ConversationId): void {

@@ -11,7 +11,7 @@ import {
   type Welcome,
   encodeDeviceFrame,
 } from "../protocol/frame.ts"
-import type { HubId, InviteCode, Lsn, Nonce, Signature } from "../protocol/id.ts"
+import type { ConversationId, HubId, InviteCode, Lsn, Nonce, Signature } from "../protocol/id.ts"
 import { HANDSHAKE_MS_MAX, PROTOCOL_VERSION } from "../protocol/limits.ts"
 import { type Refusal, type RefusalCode, refusalClass, refusalCode } from "../protocol/refusal.ts"
 import type { Cursor } from "../protocol/stamp.ts"
@@ -24,6 +24,7 @@ import { dropSessionJobs, queue } from "./job.ts"
 import { dropLeases, lastTyped, takeLease } from "./lease.ts"
 import { beginEpoch } from "./offer.ts"
 import { dropQuestions, tagRefused } from "./push.ts"
+import { dropEverythingUnsent } from "./rewrite.ts"
 import { stopPushing } from "./transaction.ts"
 
 /** A Ping is sent after this long without a frame from the hub, or to it. */
@@ -219,9 +220,9 @@ export function frameReceived(d: Device, connection: ConnectionId, frame: HubFra
 function frameInSession(d: Device, frame: HubFrame): void {
   switch (frame.type) {
     case "Catalogue": {
-      const { tag, page, conversations, team, end } = frame.catalogue
+      const { tag, page, conversations, team, end, shredded } = frame.catalogue
       if (tag !== null) takePage(d, tag, conversations)
-      else takeCataloguePage(d, page, conversations, team, end)
+      else takeCataloguePage(d, page, conversations, team, end, shredded ?? [])
       return
     }
     case "Entries":
@@ -307,6 +308,7 @@ function welcomed(d: Device, welcome: Welcome): void {
   d.clock.correct(d.now.wallMs, nowMs)
   const changed = d.epoch !== epoch
   if (changed || d.meta.member !== member || d.meta.hub !== session.hub) d.setMeta({ hub: session.hub, member })
+  carryOver(d)
   if (changed) beginEpoch(d, epoch)
   if (d.team !== null && (d.team.role !== role || JSON.stringify(d.team.policy) !== JSON.stringify(policy))) {
     d.team = { ...d.team, role, policy }
@@ -318,12 +320,23 @@ function welcomed(d: Device, welcome: Welcome): void {
   d.notice({ type: "Online", member, role })
 }
 
+/** A locked device is enrolled again: what was not sent goes on at the same hub for the same member, and else goes. */
+function carryOver(d: Device): void {
+  const carried = d.meta.carried ?? null
+  if (carried === null) return
+  const kept = carried.hub === d.meta.hub && carried.member === d.meta.member
+  if (!kept) dropEverythingUnsent(d)
+  d.setMeta({ carried: null })
+  d.notice({ type: "Reenrolled", kept })
+}
+
 function takeCataloguePage(
   d: Device,
   page: number,
   conversations: ListedConversation[],
   team: Team | null,
   end: Cursor | null,
+  shredded: readonly ConversationId[],
 ): void {
   const { session } = d
   // Page 0 starts the catalogue over, at any time: a change of role or policy needs one in mid-session.
@@ -337,7 +350,7 @@ function takeCataloguePage(
   pages.conversations.push(...conversations)
   pages.team ??= team
   if (end === null) return
-  queue(d, { type: "Catalogue", conversations: pages.conversations, team: pages.team, end })
+  queue(d, { type: "Catalogue", conversations: pages.conversations, team: pages.team, end, shredded })
   session.pages = { next: 0, conversations: [], team: null }
 }
 

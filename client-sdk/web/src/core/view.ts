@@ -82,7 +82,7 @@ export type ViewEvent =
       readonly at: number
       readonly message: MessageView
     }
-  | { readonly type: "Removed"; readonly conversation: ConversationId; readonly at: number }
+  | { readonly type: "Removed"; readonly conversation: ConversationId; readonly at: number; readonly count: number }
   | { readonly type: "Lease"; readonly conversation: ConversationId; readonly lease: LeaseView | null }
   | { readonly type: "Markers"; readonly conversation: ConversationId; readonly markers: readonly Marker[] }
   | {
@@ -95,6 +95,8 @@ export type ViewEvent =
     }
   /** Whether older messages can be shown. */
   | { readonly type: "Older"; readonly conversation: ConversationId; readonly older: OlderState }
+  /** Behind this message some are not shown that were; null if none are. */
+  | { readonly type: "Gap"; readonly conversation: ConversationId; readonly after: MessageId | null }
   | { readonly type: "Closed"; readonly conversation: ConversationId }
 
 /** Whether an open view can show older messages: none are left, some are, or they are on their way. */
@@ -115,7 +117,7 @@ export function applyEvent(
       messages[event.at] = event.message
       return messages
     case "Removed":
-      messages.splice(event.at, 1)
+      messages.splice(event.at, event.count)
       return messages
   }
 }

@@ -124,8 +124,11 @@ export function entryConversation(body: EntryBody): ConversationId | null {
       return event.conversation.id
     case "Assigned":
     case "Unassigned":
+    case "KeepChanged":
+    case "ConversationShredded":
       return event.conversation
     case "ImportUndone":
+    case "Expired":
       return conversationOf(event.document)
     default:
       return null

@@ -17,7 +17,7 @@ import {
   u64,
   variant,
 } from "./codec.ts"
-import { conversationCodec, memberCodec, policyCodec, roleCodec } from "./directory.ts"
+import { conversationCodec, keepCodec, memberCodec, policyCodec, roleCodec } from "./directory.ts"
 import { deliveryCodec, entryBodyCodec, resolutionCodec, tableCodec } from "./entry.ts"
 import { factCodec } from "./fact.ts"
 import {
@@ -79,6 +79,7 @@ export const commandCodec = variant({
   Unassign: { conversation, member: u32 },
   Deliver: { conversation, message: messageId, delivery: deliveryCodec },
   DeviceList: { after: optional(fixed<DeviceId>(16)) },
+  ConversationKeep: { conversation, keep: optional(keepCodec) },
 })
 /** See {@link commandCodec}. */
 export type Command = TypeOf<typeof commandCodec>
@@ -175,6 +176,8 @@ const catalogueCodec = struct({
   conversations: list(listedConversationCodec, limits.CATALOGUE_CONVERSATIONS_MAX),
   team: optional(teamCodec),
   end: optional(cursorCodec),
+  /** Last page: the conversations that were ever shredded, ascending. */
+  shredded: optional(list(conversation, limits.SHREDDED_LISTED_MAX)),
 })
 
 const entriesCodec = struct({

@@ -63,6 +63,9 @@ export const FETCH_SEGMENTS_MAX = 16
 /** Most members assigned to one conversation. */
 export const ASSIGNED_MAX = 64
 
+/** Most shredded conversations that a Catalogue lists. */
+export const SHREDDED_LISTED_MAX = 16_384
+
 /** Most conversations on one Catalogue page. */
 export const CATALOGUE_CONVERSATIONS_MAX = 256
 
@@ -98,6 +101,12 @@ export const CARD_OPEN_OPS = 1024
 
 /** Late card facts are accepted up to this many operations. */
 export const CARD_LATE_OPS_MAX = 2048
+
+/** Shortest keep time, days: who was away for a weekend still finds what was said. */
+export const KEEP_DAYS_MIN = 7
+
+/** Longest keep time that is not for ever, days: a hundred years. */
+export const KEEP_DAYS_MAX = 36_500
 
 /** Oldest time a ULID may carry: 1990-01-01T00:00:00Z, milliseconds since 1970. */
 export const ULID_TIME_MS_MIN = 631_152_000_000

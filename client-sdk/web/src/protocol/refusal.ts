@@ -58,6 +58,8 @@ export const REFUSAL_NUMBERS = {
   ReactionsFull: 56,
   /** Never: this fact does not belong into this kind of document. */
   WrongDocument: 57,
+  /** Never: older than the conversation's keep time. */
+  Expired: 58,
   /** Request: protocol version not supported. */
   VersionUnsupported: 70,
   /** Request: the proof does not fit this hub and device. */

@@ -124,6 +124,35 @@ export class Store {
     await Promise.all([transaction.store.put(identity, "identity"), transaction.done])
   }
 
+  /**
+   * Deletes everything but what the member wrote and the hub has not confirmed, and whose that is: for a device that
+   * its hub does not know any more.
+   */
+  async lock(): Promise<void> {
+    const transaction = this.database.transaction(TABLES, "readwrite", { durability: "strict" })
+    const state = transaction.objectStore("state")
+    const [identity, known] = await Promise.all([
+      state.get("identity") as Promise<Identity | undefined>,
+      state.get("meta") as Promise<Meta | undefined>,
+    ])
+    const { hub, member, clockMs, nextOrder } = known ?? EMPTY_META
+    const carried = member === null ? null : { hub, member }
+    const meta: Meta = { ...EMPTY_META, clockMs, nextOrder, carried }
+    const kept: readonly Table[] = ["state", "outbox", "resolves", "notSent", "drafts"]
+    await Promise.all([
+      ...TABLES.filter((table) => !kept.includes(table)).map((table) => transaction.objectStore(table).clear()),
+      state.delete("team"),
+      state.put(meta, "meta"),
+      ...(identity === undefined ? [] : [state.put({ ...identity, spent: true } satisfies Identity, "identity")]),
+      transaction.done,
+    ])
+  }
+
+  /** Deletes every draft. */
+  async clearDrafts(): Promise<void> {
+    await this.database.clear("drafts")
+  }
+
   /** Everything that the device starts from. */
   async stored(): Promise<Stored> {
     const transaction = this.database.transaction(TABLES)

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process"
-import { readFileSync, readdirSync } from "node:fs"
+import { cpSync, readFileSync, readdirSync, renameSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { promisify } from "node:util"
 
@@ -154,11 +154,12 @@ test("a promoted member sees every conversation", async () => {
   await until(ben.client.team, (team) => team?.role === "manager")
 })
 
-test.each(["online", "offline"])("a device that is revoked while it is %s keeps nothing", async (when) => {
+test.each(["online", "offline"])("a device that is revoked while it is %s shows and keeps nothing", async (when) => {
   const phone = await device("phone", 1)
   const conversation = await ann.client.openConversation("Kept", [1])
   await listed(phone, conversation)
-  await shown(phone.client.open(conversation), await ann.client.note(conversation, "x"))
+  const thread = phone.client.open(conversation)
+  await shown(thread, await ann.client.note(conversation, "x"))
   const devices = await ann.client.devices()
   const target = devices.find(({ name }) => name === "phone")
   if (target === undefined) throw new Error("the phone is not listed")
@@ -166,12 +167,77 @@ test.each(["online", "offline"])("a device that is revoked while it is %s keeps 
   await ann.client.revoke(target.device)
   const now = when === "offline" ? await openDevice("phone") : phone
   open.push(now)
-  await until(now.client.status, ({ phase, stopped }) => phase === "new" && stopped !== null)
+  const { phase, stopped } = await until(now.client.status, (status) => status.phase === "new" && status.stopped !== null)
+  expect(stopped).toBe("DeviceRevoked")
   expect(now.client.conversations.current).toEqual([])
+  expect(await now.host.export(conversation)).toEqual([])
+  if (when === "online") await until(thread, ({ gone, messages }) => gone && messages.length === 0)
   await now.host.close()
   const empty = await openDevice("phone")
   open.push(empty)
-  expect(empty.client.status.current.phase).toBe("new")
+  expect(empty.client.status.current.phase).toBe(phase)
+  expect(empty.client.conversations.current).toEqual([])
+  await empty.client.wipe()
+  expect(empty.client.status.current).toMatchObject({ phase: "new", outbox: 0, notSent: 0, hub: null })
+})
+
+test.each([
+  ["the same member", 1, ["unsent", "unsent, too"]],
+  ["another member", 2, []],
+])("a hub that was restored to before a browser's enrolment: enrolled again for %s", async (_, member, carried) => {
+  await ann.client.addMember(2, "Ben", "manager")
+  const conversation = await ann.client.openConversation("Here", [1, 2])
+  const lost = await ann.client.note(conversation, "confirmed")
+  await until(ann.client.status, ({ synced }) => synced)
+  await hub.kill()
+  const [data, backup] = [join(hub.folder, "hub"), join(hub.folder, "backup")]
+  cpSync(data, backup, { recursive: true, filter: (path) => !path.endsWith(".sock") })
+  await hub.run()
+  const phone = await device("phone", 1)
+  await listed(phone, conversation)
+  const thread = phone.client.open(conversation)
+  await shown(thread, lost)
+  await phone.client.setDraft(conversation, { body: "half a rep", dir: "out", re: null })
+  await hub.kill()
+  rmSync(data, { recursive: true })
+  renameSync(backup, data)
+  await until(phone.client.status, ({ online }) => !online)
+  for (const body of ["unsent", "unsent, too"]) await phone.client.note(conversation, body)
+  await phone.client.react(conversation, lost, "👍")
+  await hub.run()
+  await phone.client.connect()
+  const locked = await until(phone.client.status, ({ phase }) => phase === "locked")
+  expect(locked).toMatchObject({ member: null, stopped: "DeviceUnknown", outbox: 3, online: false })
+  await until(thread, ({ gone, messages }) => gone && messages.length === 0)
+  await until(phone.client.drafts, (drafts) => drafts.size === 0)
+  expect(phone.client.conversations.current).toEqual([])
+  await expect(phone.client.note(conversation, "no")).rejects.toThrow(LockstepError)
+  // Locked it stays, also when the page is loaded anew, and after a code that is none.
+  await phone.host.close()
+  const again = await openDevice("phone")
+  open.push(again)
+  expect(again.client.status.current).toMatchObject({ phase: "locked", outbox: 3 })
+  expect(again.client.drafts.current.size).toBe(0)
+  const link = await hub.pair(member)
+  await again.client.enrol(
+    link.replace(/.$/, (last) => (last === "0" ? "1" : "0")),
+    "phone",
+    hub.url,
+  )
+  await until(again.client.status, ({ refused, phase }) => refused === "CodeInvalid" && phase === "locked")
+  await again.client.enrol(link, "phone", hub.url)
+  await until(again.client.status, ({ caughtUp, synced, outbox }) => caughtUp && synced && outbox === 0)
+  expect(again.client.status.current.member).toBe(member)
+  await listed(again, conversation)
+  const texts = ["confirmed", ...carried]
+  await until(
+    again.client.open(conversation),
+    ({ messages }) => messages.map(({ body }) => body).join() === texts.join(),
+  )
+  await ann.client.connect()
+  await until(ann.client.open(conversation), ({ messages }) => messages.map(({ body }) => body).join() === texts.join())
+  expect(again.client.notSent.current).toEqual([])
+  await until(again.client.drafts, (drafts) => drafts.size === (member === 1 ? 1 : 0))
 })
 
 test("a wrong code is refused, a good one is good afterwards; a member's role limits them", async () => {

@@ -8,7 +8,7 @@ import type { ConversationId } from "../../src/protocol/id.ts"
 import { type TestDevice, enrolDevice, openDevice, shown, until } from "../support/device.ts"
 import { Hub } from "../support/hub.ts"
 
-const COUNT = Number(process.env["LOCKSTEP_WEB_MESSAGES"] ?? 2_000)
+const COUNT = Number(process.env["LOCKSTEP_WEB_MESSAGES"] ?? 8_000)
 
 let hub: Hub
 let ann: TestDevice
@@ -45,13 +45,23 @@ test("an imported conversation shows its newest messages when it is opened, and 
   expect([last?.body, last?.state.type]).toEqual([`message ${COUNT - 1} ขอบคุณครับ, see you at the pier`, "Imported"])
   await ann.client.react(conversation, last?.id as never, "👍")
   await shown(thread, last?.id as never, ({ reactions }) => reactions.length === 1)
-  let loads = 0
-  for (; thread.current.older !== "none" && thread.current.messages.length < 5_000; loads++) {
-    const before = thread.current.messages.length
+  const seen = new Set(thread.current.messages.map(({ id }) => id))
+  let [loads, most] = [0, 0]
+  for (; thread.current.older !== "none"; loads++) {
+    const [first] = thread.current.messages
     thread.loadOlder()
-    await until(thread, ({ messages, older }) => messages.length > before && older !== "loading")
+    await until(thread, ({ messages, older }) => messages[0]?.id !== first?.id && older !== "loading")
+    for (const { id } of thread.current.messages) seen.add(id)
+    most = Math.max(most, thread.current.messages.length)
   }
-  expect(thread.current.messages.length).toBeGreaterThanOrEqual(Math.min(COUNT, 5_000))
+  expect(seen.size).toBe(COUNT)
+  expect(most).toBeLessThan(5_000)
+  for (let gap = thread.current.gap; gap !== null; gap = thread.current.gap) {
+    thread.loadNewer()
+    await until(thread, (state) => state.gap !== gap)
+    expect(thread.current.messages.length).toBeLessThan(5_000)
+  }
+  expect(thread.current.messages[thread.current.messages.length - 1]?.id).toBe(last?.id)
   thread.close()
   await until(ann.client.status, ({ synced }) => synced)
   await ann.host.close()

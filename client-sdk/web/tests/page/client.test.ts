@@ -45,6 +45,7 @@ const item = (id: string, newest: number): ConversationItem => ({
   customer: id,
   service: null,
   assigned: [],
+  keep: null,
   newest,
   markers: [],
   summary: null,
@@ -104,7 +105,7 @@ test("a thread is told once a turn, and replaces its state", () => {
   events(
     { type: "View", event: { type: "Inserted", conversation, at: 0, messages: [view("a")] } },
     { type: "View", event: { type: "Inserted", conversation, at: 2, messages: [view("c")] } },
-    { type: "View", event: { type: "Removed", conversation, at: 3 } },
+    { type: "View", event: { type: "Removed", conversation, at: 3, count: 1 } },
   )
   expect(changes).toBe(2)
   expect(before.map(({ id }) => id)).toEqual(["b", "d"])

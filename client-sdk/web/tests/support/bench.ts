@@ -26,6 +26,14 @@ export class TestDevice {
   readonly sent: DeviceFrame[] = []
   readonly notices: Notice[] = []
   readonly outcomes = new Map<number, ActOutcome>()
+  /** Messages that were confirmed as written, of conversations that are destroyed by now. */
+  get inShredded(): Set<MessageId> {
+    const of = [...this.written].filter(([, conversation]) => this.bench.hub.shredded.has(conversation))
+    return new Set(of.map(([message]) => message))
+  }
+  private readonly drafts = new Map<number, ConversationId>()
+  private readonly written = new Map<MessageId, ConversationId>()
+  readonly gaps = new Map<ConversationId, MessageId | null>()
   readonly shown = new Map<ConversationId, MessageView[]>()
   /** Transactions that the store holds back. */
   held: Extract<Effect, { type: "Persist" }>[] = []
@@ -87,9 +95,10 @@ export class TestDevice {
     this.carryOut(effects)
   }
 
-  act(act: Act): number {
+  act(what: Act): number {
     const request = ++this.request
-    this.input({ type: "Acted", request, act })
+    if (what.type === "Write") this.drafts.set(request, what.draft.conversation)
+    this.input({ type: "Acted", request, act: what })
     if (this.bench.eager) this.bench.settle()
     return request
   }
@@ -169,6 +178,7 @@ export class TestDevice {
           break
         case "View": {
           const { event } = effect
+          if (event.type === "Gap") this.gaps.set(event.conversation, event.after)
           if (event.type === "Closed") this.shown.delete(event.conversation)
           else if ("message" in event || "messages" in event || event.type === "Removed") {
             this.shown.set(event.conversation, applyEvent(this.shown.get(event.conversation) ?? [], event))
@@ -178,8 +188,12 @@ export class TestDevice {
         case "Notice":
           this.notices.push(effect.notice)
           break
-        case "ActDone":
+        case "ActDone": {
           this.outcomes.set(effect.request, effect.outcome)
+          const conversation = this.drafts.get(effect.request)
+          if (conversation !== undefined && effect.outcome.type === "Written")
+            this.written.set(effect.outcome.message, conversation)
+        }
       }
     }
   }

@@ -12,7 +12,7 @@ import {
   entryCodec,
   entryConversation,
 } from "../../src/protocol/entry.ts"
-import { nameOf, subjectOf } from "../../src/protocol/fact.ts"
+import { nameOf, subjectOf, targetOf } from "../../src/protocol/fact.ts"
 import {
   type DeviceFrame,
   type HubFrame,
@@ -70,6 +70,12 @@ export class FakeHub {
   readonly members: Member[] = [1, 2, 3].map((id) => ({ id, name: `member ${id}`, role: "manager" }))
   /** Messages that a segment takes; more open the next. */
   segmentMessages = 1_000_000
+  /** Conversations that were destroyed. */
+  readonly shredded = new Set<ConversationId>()
+  /** Documents that expired. */
+  readonly expired = new Set<DocumentId>()
+  /** Names of facts that expired: they are taken no more. */
+  readonly gone = new Set<string>()
   /** Answers a fact of a push otherwise than by taking it. */
   judge: (placed: PlacedFact, member: MemberId) => Outcome | Verdict | null = () => null
   /** How many other things happen before the answer to a Fetch leaves. */
@@ -125,23 +131,54 @@ export class FakeHub {
 
   openConversation(id: ConversationId): void {
     this.conversations.set(id, { openSegment: 0, openCard: 0 })
-    const conversation = { id, customer: `customer ${id.slice(0, 2)}`, service: null, assigned: [] }
+    const conversation = { id, customer: `customer ${id.slice(0, 2)}`, service: null, assigned: [], keep: null }
     const body: EntryBody = { type: "Directory", event: { type: "ConversationOpened", conversation } }
     this.log(body, 0)
   }
 
+  /** Deletes a closed segment; its entries keep their places. */
+  expire(document: DocumentId): void {
+    for (const [name, { placed }] of this.names) {
+      if (placed.document !== document) continue
+      this.names.delete(name)
+      this.gone.add(name)
+    }
+    this.expired.add(document)
+    this.erase((body) => documentOf(body) === document && body.type !== "Opened")
+    const event = { type: "Expired" as const, document, newestMs: this.bench.now.wallMs }
+    this.log({ type: "Directory", event }, 0)
+  }
+
+  /** Destroys a conversation. */
+  shred(conversation: ConversationId): void {
+    this.conversations.delete(conversation)
+    this.shredded.add(conversation)
+    for (const name of this.names.keys()) if (name.startsWith(conversation)) this.names.delete(name)
+    this.erase((body) => entryConversation(body) === conversation)
+    this.log({ type: "Directory", event: { type: "ConversationShredded", conversation } }, 0)
+  }
+
+  private erase(which: (body: EntryBody) => boolean): void {
+    this.entries = this.entries.map((bytes) =>
+      bytes.length > 0 && which(decode(entryCodec, bytes).body) ? new Uint8Array() : bytes,
+    )
+  }
+
   /** Loses everything after `lsn` and begins a new epoch, as after a restore. */
   restore(lsn: Lsn): void {
-    const kept = this.entries.slice(0, lsn).map((bytes) => decode(entryCodec, bytes))
+    const kept = this.entries.slice(0, lsn).map((bytes) => (bytes.length > 0 ? decode(entryCodec, bytes) : null))
     for (const device of [...this.sessions.keys()]) device.cut()
     this.epoch = hex(0xe1 + this.epochs++, 16) as Epoch
     this.entries = []
     this.heads = new Map()
     this.names = new Map()
     for (const entry of kept) {
-      this.entries.push(encode(entryCodec, entry))
-      if (entry.body.type === "Fact") this.remember(entry.body.placed, entry.stamp)
+      this.entries.push(entry === null ? new Uint8Array() : encode(entryCodec, entry))
+      if (entry !== null && entry.body.type === "Fact") this.remember(entry.body.placed, entry.stamp)
     }
+    // What went does not come back.
+    for (const document of this.expired) this.expire(document)
+    for (const conversation of this.shredded) this.shred(conversation)
   }
 
   private remember(placed: PlacedFact, stamp: Stamp): void {
@@ -163,6 +200,7 @@ export class FakeHub {
         return
       case "Mark": {
         const { tag, conversation, message } = frame
+        if (!this.conversations.has(conversation)) return this.unknown(device, tag)
         const known = this.names.get(conversation + message)
         const read = known?.stamp.lsn ?? 0
         const { lsn } = this.log({ type: "Marked", conversation, message, read }, device.member)
@@ -171,6 +209,7 @@ export class FakeHub {
       }
       case "Resolve": {
         const { tag, conversation, message, resolution } = frame.resolve
+        if (!this.conversations.has(conversation)) return this.unknown(device, tag)
         const document =
           this.names.get(conversation + message)?.placed.document ?? documentId(conversation, "segment", 0)
         const { lsn } = this.log({ type: "Resolved", document, message, resolution }, device.member)
@@ -195,13 +234,23 @@ export class FakeHub {
     }
   }
 
+  private unknown(device: TestDevice, tag: number): void {
+    this.ack(device, tag, [{ type: "Refused", refusal: refusal("ConversationUnknown") }])
+  }
+
   private ack(device: TestDevice, tag: number, results: Outcome[]): void {
     this.tell(device, { type: "Ack", tag, results, witness: this.cursor(this.head) })
   }
 
   private welcome(device: TestDevice, cursor: Cursor | null): void {
     const good = cursor !== null && cursor.epoch === this.epoch && cursor.lsn <= this.head
-    const policy = { collision: "hold" as const, agentsSeeUnassigned: true, servicesLock: false, devicesMax: null }
+    const policy = {
+      collision: "hold" as const,
+      agentsSeeUnassigned: true,
+      servicesLock: false,
+      devicesMax: null,
+      keep: null,
+    }
     const { epoch, head } = this
     const common = {
       session: 1n,
@@ -214,14 +263,18 @@ export class FakeHub {
     this.tell(device, { type: "Welcome", welcome: { ...common, catalogue: !good, head } })
     device.welcomed = true
     if (good) {
-      for (let lsn = cursor.lsn; lsn < head; lsn++) this.range(device, lsn, [this.entries[lsn] as Uint8Array])
+      for (let lsn = cursor.lsn; lsn < head; lsn++) {
+        const entry = this.entries[lsn] as Uint8Array
+        this.range(device, lsn, entry.length > 0 ? [entry] : [])
+      }
       return
     }
     const conversations = [...this.conversations.keys()].sort().map((id) => this.listing(id))
     const team = { members: this.members, policy, role: "manager" as const }
+    const shredded = this.shredded.size > 0 ? [...this.shredded].sort() : null
     this.tell(device, {
       type: "Catalogue",
-      catalogue: { tag: null, page: 0, conversations, team, end: this.cursor(head) },
+      catalogue: { tag: null, page: 0, conversations, team, end: this.cursor(head), shredded },
     })
   }
 
@@ -231,7 +284,7 @@ export class FakeHub {
       document,
       digest: digestOf(document, entries),
     }))
-    const conversation = { id, customer: `customer ${id.slice(0, 2)}`, service: null, assigned: [] }
+    const conversation = { id, customer: `customer ${id.slice(0, 2)}`, service: null, assigned: [], keep: null }
     return {
       conversation,
       ...row,
@@ -257,6 +310,7 @@ export class FakeHub {
   private documents(id: ConversationId): Map<DocumentId, { bytes: Uint8Array; entry: Entry }[]> {
     const documents = new Map<DocumentId, { bytes: Uint8Array; entry: Entry }[]>()
     for (const bytes of this.entries) {
+      if (bytes.length === 0) continue
       const entry = decode(entryCodec, bytes)
       const document = documentOf(entry.body)
       if (document === null || entry.body.type === "Opened" || entryConversation(entry.body) !== id) continue
@@ -266,14 +320,18 @@ export class FakeHub {
   }
 
   private fetch(device: TestDevice, asked: Extract<DeviceFrame, { type: "Fetch" }>["fetch"]): void {
+    if (!this.conversations.has(asked.conversation)) {
+      this.tell(device, { type: "Refusal", tag: asked.tag, refusal: refusal("ConversationUnknown") })
+      return
+    }
     const frames: HubFrame[] = []
     this.answerFetch(asked, (frame) => frames.push(frame))
     // What is read for a Fetch may be told behind entries that came meanwhile.
     let hops = this.slow()
-    const { connection } = device
+    const session = this.sessions.get(device)
     const tell = (): void => {
       if (hops-- > 0) this.bench.later(tell)
-      else if (device.connection === connection) for (const frame of frames) this.tell(device, frame)
+      else if (this.sessions.get(device) === session) for (const frame of frames) this.tell(device, frame)
     }
     tell()
   }
@@ -283,7 +341,10 @@ export class FakeHub {
     tell: (frame: HubFrame) => void,
   ): void {
     const listing = { ...this.listing(conversation), documents: [] }
-    tell({ type: "Catalogue", catalogue: { tag, page: 0, conversations: [listing], team: null, end: null } })
+    tell({
+      type: "Catalogue",
+      catalogue: { tag, page: 0, conversations: [listing], team: null, end: null, shredded: null },
+    })
     const all = this.documents(conversation)
     const cards = before === null ? [...all.keys()].filter((id) => kindOf(id) === "card") : []
     const segments = [...all.keys()].filter(
@@ -321,11 +382,15 @@ export class FakeHub {
         continue
       }
       if (judged?.type === "Refused") refuse(judged.refusal)
+      else if (!this.conversations.has(conversationOf(document))) refuse(refusal("ConversationUnknown"))
       else if (seq > head.seq + 1) refuse(refusal("Gap", { next: head.seq + 1, hash: prefixOf(head.hash) }))
       else if (seq <= head.seq) refuse(refusal("Forked"))
       else if (prefixOf(derive(actor, head, fact).hash) !== hash) refuse(refusal("HashDiffers"))
       else if (known !== undefined)
         refuse(refusal("Duplicate", { document: known.placed.document, stamp: known.stamp }))
+      else if (this.gone.has(name)) refuse(refusal("Expired"))
+      else if (this.isGone(conversationOf(document), targetOf(fact))) refuse(refusal("TargetUnknown"))
+      else if (this.expired.has(document)) refuse(refusal("SegmentFull", { open: this.openOf(document) }))
       else {
         const verdict: Verdict = judged?.type === "Held" || judged?.type === "Flagged" ? judged : { type: "Accepted" }
         const stamp = this.log({ type: "Fact", placed }, device.member, verdict, device)
@@ -337,6 +402,15 @@ export class FakeHub {
       break
     }
     this.ack(device, push.tag, results)
+  }
+
+  private isGone(conversation: ConversationId, message: MessageId | null): boolean {
+    return message !== null && this.gone.has(conversation + message)
+  }
+
+  private openOf(document: DocumentId): DocumentId {
+    const conversation = conversationOf(document)
+    return documentId(conversation, "segment", this.conversations.get(conversation)?.openSegment ?? 0)
   }
 
   private openNext(document: DocumentId): void {
@@ -353,6 +427,13 @@ export class FakeHub {
 
   /** Writes an offered entry as the next of the recovery chain. */
   private readmit(body: EntryBody, stamp: Stamp): Outcome {
+    const [conversation, about] = [entryConversation(body), documentOf(body)]
+    if (conversation === null || !this.conversations.has(conversation))
+      return { type: "Refused", refusal: refusal("ConversationUnknown") }
+    if (about !== null && this.expired.has(about)) {
+      if (body.type === "Fact") this.gone.add(conversation + nameOf(body.placed.fact))
+      return { type: "Refused", refusal: refusal("Expired") }
+    }
     if (body.type !== "Fact") {
       this.log(body, stamp.member)
       return { type: "Readmitted", lsn: this.head }

@@ -9,7 +9,7 @@ import {
   eventDocument,
   eventKey,
 } from "../../src/core/row.ts"
-import { type DocumentId } from "../../src/protocol/id.ts"
+import type { ConversationId, DocumentId } from "../../src/protocol/id.ts"
 
 /** See the module. */
 export class Rows {
@@ -73,6 +73,14 @@ export class Rows {
     const of = <T>(name: string): T[] =>
       [...this.table<T>(name)].filter(([key]) => String(key).startsWith(document)).map(([, row]) => row)
     return { facts: of("facts"), events: of("events") }
+  }
+
+  /** Whatever is held of a conversation, what its author is told beside. */
+  about(conversation: ConversationId): unknown[] {
+    const tables = [...this.tables].filter(([name]) => name !== "notSent" && name !== "state")
+    return tables.flatMap(([, table]) =>
+      [...table.values()].filter((row) => JSON.stringify(row).includes(conversation)),
+    )
   }
 
   stored(): Stored {

@@ -240,7 +240,9 @@ function statusOf(status: DeviceStatus, isAttached: boolean): Status {
 function phaseOf({ phase, store, wrongHub, updateNeeded, stopped }: DeviceStatus): Phase {
   if (store !== "ok") return "store-failed"
   if (stopped === "DeviceRevoked") return "revoked"
-  if (phase !== "enrolled") return phase === "new" ? "fresh" : "enrolling"
+  if (phase === "enrolling") return "enrolling"
+  // A locked one is to be enrolled again, too: what was not sent goes on then.
+  if (phase !== "enrolled") return "fresh"
   if (wrongHub) return "wrong-hub"
   if (updateNeeded) return "outdated"
   return stopped === null ? "ready" : "stopped"
