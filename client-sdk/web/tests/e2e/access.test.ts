@@ -167,7 +167,10 @@ test.each(["online", "offline"])("a device that is revoked while it is %s shows 
   await ann.client.revoke(target.device)
   const now = when === "offline" ? await openDevice("phone") : phone
   open.push(now)
-  const { phase, stopped } = await until(now.client.status, (status) => status.phase === "new" && status.stopped !== null)
+  const { phase, stopped } = await until(
+    now.client.status,
+    (status) => status.phase === "new" && status.stopped !== null,
+  )
   expect(stopped).toBe("DeviceRevoked")
   expect(now.client.conversations.current).toEqual([])
   expect(await now.host.export(conversation)).toEqual([])

@@ -191,8 +191,8 @@ class Device implements Port {
     this.emit({ type: "Conversations", rows: changed.map((item) => this.rowOf(item)), gone, all: isFirst })
   }
 
-  private rowOf({ id, customer, service, assigned, newest, markers, summary }: Item): ListRow {
-    return { conversation: { id, customer, service, assigned: [...assigned] }, newest, markers, labels: this.labels.get(id) ?? [], summary }
+  private rowOf({ id, customer, service, assigned, keep, newest, markers, summary }: Item): ListRow {
+    return { conversation: { id, customer, service, assigned: [...assigned], keep }, newest, markers, labels: this.labels.get(id) ?? [], summary }
   }
 
   private tellLeases(): void {

@@ -55,7 +55,7 @@ export class Thread {
         this.areMessagesNew = true
         break
       case "Removed":
-        this.messages.splice(event.at, 1)
+        this.messages.splice(event.at, event.count)
         this.areMessagesNew = true
         break
       case "Markers":

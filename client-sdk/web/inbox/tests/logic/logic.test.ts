@@ -19,7 +19,7 @@ function row(text: string): ListRow {
   const [customer = "", assigned = "", unread = "", waiting = "", ...labels] = text.split(" ")
   const list = assigned === "-" ? [] : assigned.split(",").map(Number)
   const summary = { last: null, unread: Number(unread), unreadMore: false, held: 0, waiting: waiting === "w" }
-  return { conversation: { id: customer as ConversationId, customer, service: null, assigned: list }, newest: 1, markers: [], labels, summary }
+  return { conversation: { id: customer as ConversationId, customer, service: null, assigned: list, keep: null }, newest: 1, markers: [], labels, summary }
 }
 
 const ROWS = ["Anna 1 2 w", "Bert - 0 -", "Cleo 2 1 w", "Dora 1,2 0 - closed", "Emil 1 1 w closed vip"].map(row)

@@ -37,7 +37,7 @@ test("older messages come in front, removed ones go", async () => {
   thread.apply({ type: "Opened", conversation, messages: [third] })
   thread.apply({ type: "Inserted", conversation, at: 0, messages: [first, second] })
   thread.apply({ type: "Changed", conversation, at: 1, message: { ...second, body: "y" } })
-  thread.apply({ type: "Removed", conversation, at: 0 })
+  thread.apply({ type: "Removed", conversation, at: 0, count: 1 })
   await settled()
   expect(thread.state.get().messages?.map(({ body }) => body)).toEqual(["y", "x"])
 })

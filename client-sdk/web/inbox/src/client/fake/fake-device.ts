@@ -311,7 +311,7 @@ export class FakeDevice implements Port {
   private refuse(chat: Chat, own: MessageView): void {
     const at = chat.messages.indexOf(own)
     chat.messages.splice(at, 1)
-    this.view({ type: "Removed", conversation: chat.id, at })
+    this.view({ type: "Removed", conversation: chat.id, at, count: 1 })
     const { id, by, dir, kind, body, re } = own
     const fact: Fact = { type: "Message", message: { id, by, dir, kind, body, re, seen: null, media: null, src: null } }
     const item = ++this.lsn

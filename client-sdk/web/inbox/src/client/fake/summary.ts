@@ -8,7 +8,7 @@ import { CHANNEL, ME } from "./team.ts"
 export function listRow(chat: Chat): ListRow {
   const newest = chat.messages.reduceRight((found, { lsn }) => (found > 0 ? found : (lsn ?? 0)), 0)
   return {
-    conversation: { id: chat.id, customer: chat.customer, service: CHANNEL, assigned: [...chat.assigned] },
+    conversation: { id: chat.id, customer: chat.customer, service: CHANNEL, assigned: [...chat.assigned], keep: null },
     newest,
     markers: markers(chat),
     labels: [...chat.labels].sort(),

@@ -18,7 +18,7 @@ export const MEMBERS: readonly Member[] = [
 ]
 
 /** The team's choices. */
-export const POLICY: Policy = { collision: "hold", agentsSeeUnassigned: true, servicesLock: false, devicesMax: 5 }
+export const POLICY: Policy = { collision: "hold", agentsSeeUnassigned: true, servicesLock: false, devicesMax: 5, keep: null }
 
 /** The device of the demo itself. */
 export const MY_DEVICE = "d0".repeat(16) as DeviceId
