@@ -38,7 +38,9 @@ export interface TestDevice {
 
 /** Opens a device; its store is found again by its name. */
 export async function openDevice(name: string, options: DriverOptions = {}): Promise<TestDevice> {
-  const host = await Host.open(name, options)
+  // As a page sets it that draws gaps.
+  const config = { windowFacts: 3_072, ...options.config }
+  const host = await Host.open(name, { ...options, config })
   const client = new Client(inProcess(host))
   const notices: Notice[] = []
   client.onNotice((notice) => notices.push(notice))
